@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+let package = Package(
+    name: "discobot-server",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "discobot-server", targets: ["discobot-server"])],
+    // Exact versions: a build today and a build next year use the same sources.
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2"),
+    ],
+    targets: [
+        .target(name: "DiscobotModel"),
+        .target(name: "DiscobotHTTP", dependencies: [
+                "DiscobotModel", hummingbird, httpTypes, nioCore, serviceLifecycle,
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            ]),
+        .target(
+            name: "DiscobotStore",
+            dependencies: ["DiscobotModel", .product(name: "GRDB", package: "GRDB.swift")]
+        ),
+        .target(
+            name: "DiscobotGit",
+            dependencies: ["DiscobotModel", subprocess, .product(name: "SystemPackage", package: "swift-system")]
+        ),
+        .target(name: "DiscobotSandbox", dependencies: ["DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess]),
+        .target(
+            name: "DiscobotServices",
+            dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotGit", "DiscobotSandbox", logging, serviceLifecycle]
+        ),
+        .target(
+            name: "DiscobotAPI",
+            dependencies: [
+                "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
+                hummingbird, httpTypes, logging, nioCore, nioHTTP1,
+            ],
+            resources: [.embedInCode("APIBrowser/api-browser.html")]
+        ),
+        .executableTarget(
+            name: "discobot-server",
+            dependencies: [
+                "DiscobotAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
+                "DiscobotStore", hummingbird, logging, nioCore, serviceLifecycle,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]
+        ),
+    ]
+)
+
+for target in package.targets {
+    target.swiftSettings = [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ]
+}

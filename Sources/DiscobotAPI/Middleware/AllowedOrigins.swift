@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+
+/// The web origins whose pages may call the server from a browser.
+package struct AllowedOrigins: Sendable {
+    private let patterns: [[Substring]]
+
+    /// - Parameter patterns: origins such as `http://localhost:3000`; `*` stands for any part of a host name.
+    package init(_ patterns: [String]) throws {
+        for pattern in patterns where !(pattern == "*" || pattern.contains("://")) {
+            throw ServerError.invalidArgument("CORS_ORIGINS: \(pattern) is not an origin such as http://localhost:3000")
+        }
+        self.patterns = patterns.map { $0.split(separator: "*", omittingEmptySubsequences: false) }
+    }
+
+    /// Whether the origin matches a pattern; what `*` stands for has no `/`, `:` or `@`, so it stays within the host.
+    func contains(_ origin: String) -> Bool {
+        patterns.contains { parts in
+            guard parts.count > 1 else { return origin == parts[0] }
+            guard parts != ["", ""] else { return true }
+            return matches(origin[...], parts[...])
+        }
+    }
+
+    private func matches(_ text: Substring, _ parts: ArraySlice<Substring>) -> Bool {
+        guard let first = parts.first, text.hasPrefix(first) else { return false }
+        let rest = text.dropFirst(first.count)
+        let remaining = parts.dropFirst()
+        guard let next = remaining.first else { return rest.isEmpty }
+        return rest.indices.lazy.map { rest[$0...] }.contains { tail in
+            let filler = rest[..<tail.startIndex]
+            return !filler.isEmpty && !filler.contains { "/:@".contains($0) } && tail.hasPrefix(next)
+                && matches(tail, remaining)
+        }
+    }
+}

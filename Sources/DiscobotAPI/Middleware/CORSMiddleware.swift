@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotHTTP
+import DiscobotModel
+import HTTPTypes
+import Hummingbird
+
+/// Lets pages of the allowed origins call the server, and keeps pages of all others from changing anything.
+///
+/// A browser sends simple requests of any page, cookies included, and only hides the answer. So a request that can
+/// change something and comes from a foreign page is refused, whatever its content type.
+struct CORSMiddleware: RouterMiddleware {
+    let origins: AllowedOrigins
+
+    func handle(
+        _ request: Request, context: AppRequestContext,
+        next: @concurrent (Request, AppRequestContext) async throws -> Response
+    ) async throws -> Response {
+        guard let origin = request.headers[.origin], !isSameOrigin(origin, request) else {
+            return try await next(request, context)
+        }
+        guard origins.contains(origin) else { return try await answerForeign(request, context, next: next) }
+        var response =
+            isPreflight(request) ? Response(status: .noContent, headers: Self.permissions) : try await next(request, context)
+        response.headers[.accessControlAllowOrigin] = origin
+        response.headers[.accessControlAllowCredentials] = "true"
+        response.headers[.accessControlExposeHeaders] = "Link, X-Request-Id"
+        response.headers[.vary] = "Origin"
+        return response
+    }
+
+    private func answerForeign(
+        _ request: Request, _ context: AppRequestContext,
+        next: @concurrent (Request, AppRequestContext) async throws -> Response
+    ) async throws -> Response {
+        guard [.get, .head, .options].contains(request.method) else {
+            return try .json(
+                ErrorBody("requests from this origin are not allowed; see CORS_ORIGINS"), status: .forbidden)
+        }
+        return isPreflight(request) ? Response(status: .noContent) : try await next(request, context)
+    }
+
+    private func isPreflight(_ request: Request) -> Bool {
+        request.method == .options && request.headers[.accessControlRequestMethod] != nil
+    }
+
+    private func isSameOrigin(_ origin: String, _ request: Request) -> Bool {
+        guard let host = request.head.authority else { return false }
+        return origin == "http://\(host)" || origin == "https://\(host)"
+    }
+
+    private static let permissions: HTTPFields = [
+        .accessControlAllowMethods: "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+        .accessControlAllowHeaders: "Accept, Authorization, Content-Type, X-CSRF-Token, Last-Event-ID",
+        .accessControlMaxAge: "300",
+    ]
+}

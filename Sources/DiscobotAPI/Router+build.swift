@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import FoundationEssentials
+package import DiscobotServices
+import HTTPTypes
+package import Hummingbird
+
+/// What the routes need.
+package struct APIServices: Sendable {
+    package let preferences: PreferenceService
+    package let projects: ProjectService
+    package let workspaces: WorkspaceService
+    package let sources: WorkspaceSources
+    package let suggestions: SuggestionService
+    package let git: GitService
+    package let agents: AgentService
+    package let sessions: SessionService
+    package let events: EventBroker
+    package let status: StatusService
+
+    package init(
+        preferences: PreferenceService, projects: ProjectService, workspaces: WorkspaceService,
+        sources: WorkspaceSources, suggestions: SuggestionService, git: GitService, agents: AgentService,
+        sessions: SessionService, events: EventBroker, status: StatusService
+    ) {
+        self.preferences = preferences
+        self.projects = projects
+        self.workspaces = workspaces
+        self.sources = sources
+        self.suggestions = suggestions
+        self.git = git
+        self.agents = agents
+        self.sessions = sessions
+        self.events = events
+        self.status = status
+    }
+
+    /// The route table: every call there is.
+    var routes: [EndpointGroup] {
+        [
+            InfrastructureRoutes(status: status, routes: { self.routes }).group,
+            AuthRoutes().group,
+            PreferenceRoutes(preferences: preferences).group,
+            ProjectRoutes(projects: projects).group,
+            WorkspaceRoutes(workspaces: workspaces, sessions: sessions).group,
+            WorkspaceSourceRoutes(sources: sources, suggestions: suggestions, status: status).group,
+            GitRoutes(git: git).group,
+            AgentRoutes(agents: agents).group,
+            SessionRoutes(sessions: sessions).group,
+            EventRoutes(events: events).group,
+        ]
+    }
+}
+
+extension Router<AppRequestContext> {
+    /// The server's router: the route table behind what every request goes through.
+    package convenience init(services: APIServices, origins: AllowedOrigins) {
+        self.init(context: AppRequestContext.self, options: .autoGenerateHeadEndpoints)
+        let endpoints = services.routes.flatMap(\.endpoints)
+        addMiddleware {
+            AccessLogMiddleware()
+            CORSMiddleware(origins: origins)
+            ErrorMiddleware { path in
+                endpoints.filter { $0.matches(path: path) }.map(\.method)
+            }
+        }
+        for endpoint in endpoints { add(endpoint, services.projects) }
+    }
+
+    private func add(_ endpoint: Endpoint, _ projects: ProjectService) {
+        on(RouterPath(endpoint.pattern), method: endpoint.method) { request, context in
+            // Authentication is off: every request is the anonymous user's.
+            let request = APIRequest(user: .anonymous, raw: request, parameters: context.parameters)
+            switch endpoint.access {
+            case .open(let handler), .user(let handler):
+                return try await handler(request)
+            case .project(let needed, let handler):
+                let project: ID<Project> = try request.id("projectId")
+                let role = try await projects.role(of: request.user.id, in: project)
+                guard role >= needed else {
+                    throw ServerError.forbidden("\(needed.rawValue.capitalized) access required")
+                }
+                return try await handler(request, project)
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+
+/// A file or directory that is open, and closed with the last reference. The number stays inside: outside, it could
+/// be used after the close.
+final class Descriptor: Sendable {
+    private let raw: CInt
+
+    private init(_ raw: CInt) throws(Errno) {
+        guard raw >= 0 else { throw Errno(rawValue: errno) }
+        self.raw = raw
+    }
+
+    deinit {
+        close(raw)
+    }
+
+    /// Opens a directory by its path; symbolic links in it are followed.
+    convenience init(directory path: String) throws(Errno) {
+        try self.init(Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    }
+
+    /// Opens `name` in this directory, but not through a symbolic link.
+    func open(_ name: String, _ flags: CInt, mode: mode_t = 0) throws(Errno) -> Descriptor {
+        try Descriptor(openat(raw, name, flags | O_NOFOLLOW | O_CLOEXEC, mode))
+    }
+
+    /// Of the descriptor itself.
+    func status() throws(Errno) -> stat {
+        var status = stat()
+        try check(fstat(raw, &status))
+        return status
+    }
+
+    /// Of `name` in this directory, not of what a symbolic link points to; nil when there is nothing.
+    func status(of name: String) throws(Errno) -> stat? {
+        var status = stat()
+        if fstatat(raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return status }
+        guard errno == ENOENT else { throw Errno(rawValue: errno) }
+        return nil
+    }
+
+    /// The bytes a symbolic link contains.
+    func target(of name: String) throws(Errno) -> [UInt8] {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlinkat(raw, name, &buffer, buffer.count)
+        guard count >= 0 else { throw Errno(rawValue: errno) }
+        return buffer.prefix(count).map { UInt8(bitPattern: $0) }
+    }
+
+    /// Creates a directory unless there is something.
+    func makeDirectory(_ name: String) throws(Errno) {
+        guard mkdirat(raw, name, 0o755) != 0, errno != EEXIST else { return }
+        throw Errno(rawValue: errno)
+    }
+
+    /// Renames within this directory and replaces a file of the new name.
+    func rename(_ name: String, to newName: String) throws(Errno) {
+        try check(renameat(raw, name, raw, newName))
+    }
+
+    func remove(_ name: String) {
+        unlinkat(raw, name, 0)
+    }
+
+    /// 0 at the end.
+    func read(into buffer: inout [UInt8]) throws(Errno) -> Int {
+        while true {
+            let count = Glibc.read(raw, &buffer, buffer.count)
+            if count >= 0 { return count }
+            guard errno == EINTR else { throw Errno(rawValue: errno) }
+        }
+    }
+
+    func write(_ bytes: [UInt8]) throws(Errno) {
+        do {
+            try FileDescriptor(rawValue: raw).writeAll(bytes)
+        } catch {
+            throw error as? Errno ?? .ioError
+        }
+    }
+
+    /// Best effort: only root may give files away.
+    func setOwner(user: uid_t, group: gid_t) {
+        _ = fchown(raw, user, group)
+    }
+
+    func setMode(_ mode: mode_t) throws(Errno) {
+        try check(fchmod(raw, mode))
+    }
+
+    func synchronize() throws(Errno) {
+        try check(fsync(raw))
+    }
+
+    private func check(_ result: CInt) throws(Errno) {
+        guard result == 0 else { throw Errno(rawValue: errno) }
+    }
+}

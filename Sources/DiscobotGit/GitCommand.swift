@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// Runs git, and is the only place that does.
+///
+/// Each process leads its own session. When a call throws for whatever reason (cancellation, time-out, too much
+/// output, an unexpected exit code) the whole process group is killed and the child is reaped first.
+package struct GitCommand: Sendable {
+    package let directory: String?
+    package let environment: GitEnvironment
+
+    /// Runs in `directory`, or in the server's own directory for commands that need no repository.
+    package init(directory: String?, environment: GitEnvironment = GitEnvironment()) {
+        self.directory = directory
+        self.environment = environment
+    }
+
+    /// Runs `git <arguments>` and collects at most `outputLimit` bytes of standard output.
+    /// `input` becomes standard input, `variables` are added to the environment.
+    /// Throws ``GitError``, or `CancellationError` when the task is cancelled.
+    package func run(
+        _ arguments: [String],
+        input: [UInt8] = [],
+        variables: [String: String] = [:],
+        timeout: Duration = .seconds(60),
+        outputLimit: Int = 32 << 20,
+        acceptedExitCodes: Set<Int32> = [0]
+    ) async throws -> GitOutput {
+        try await run(
+            Request(
+                arguments: arguments,
+                input: input,
+                variables: variables,
+                outputLimit: outputLimit,
+                acceptedExitCodes: acceptedExitCodes
+            ),
+            timeout: timeout
+        )
+    }
+
+    /// Runs `git <arguments>` and hands each line of standard error to `onErrorLine` while it runs, in order.
+    /// Carriage returns end a line too, as in git's progress.
+    package func stream(
+        _ arguments: [String],
+        timeout: Duration,
+        onErrorLine: @escaping @Sendable (String) -> Void
+    ) async throws {
+        _ = try await run(Request(arguments: arguments, onErrorLine: onErrorLine), timeout: timeout)
+    }
+
+    private func run(_ request: Request, timeout: Duration) async throws -> GitOutput {
+        guard !request.arguments.contains(where: { $0.utf8.contains(0) }) else {
+            throw GitError(.invalidArgument, "a git argument contains a NUL character")
+        }
+        return try await withThrowingTaskGroup(of: GitOutput?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await launch(request) }
+            group.addTask {
+                try await Task.sleep(for: timeout)
+                return nil
+            }
+            guard let output = try await group.next() ?? nil else {
+                throw GitError(.timedOut, "git \(request.name) took longer than \(timeout)")
+            }
+            return output
+        }
+    }
+
+    private func launch(_ request: Request) async throws -> GitOutput {
+        try Task.checkCancellation()
+        let input = try InputFile(request.input)
+        defer { input.close() }
+        do {
+            let result = try await Subprocess.run(
+                configuration(for: request),
+                input: .fileDescriptor(input.descriptor, closeAfterSpawningProcess: false),
+                output: .sequence,
+                error: .sequence
+            ) { execution in
+                try await collect(execution, request)
+            }
+            return try check(result.closureResult, result.terminationStatus, result.processIdentifier.value, request)
+        } catch let error as SubprocessError {
+            // A cancelled process may also look like a broken one.
+            try Task.checkCancellation()
+            throw GitError(command: request.name, directory: directory, cause: error)
+        }
+    }
+
+    private func configuration(for request: Request) -> Configuration {
+        var options = PlatformOptions()
+        options.createSession = true
+        // The library's own sequence would leave the children of git alive.
+        options.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
+        let overrides = GitEnvironment.configuration.flatMap { ["-c", $0] }
+        return Configuration(
+            executable: .name("git"),
+            arguments: Arguments(overrides + request.arguments),
+            environment: .custom(variables(for: request)),
+            workingDirectory: directory.map { FilePath($0) },
+            platformOptions: options
+        )
+    }
+
+    private func variables(for request: Request) -> [Environment.Key: String] {
+        var variables = environment.variables.merging(request.variables) { _, own in own }
+        // A working copy that lost its .git must not make git act on a repository that encloses it.
+        if let directory, !directory.contains(":") {
+            variables["GIT_CEILING_DIRECTORIES"] = FilePath(directory).removingLastComponent().string
+        }
+        return Dictionary(
+            variables.compactMap { name, value in Environment.Key(rawValue: name).map { ($0, value) } },
+            uniquingKeysWith: { _, last in last }
+        )
+    }
+
+    private func check(
+        _ collected: Collected,
+        _ status: TerminationStatus,
+        _ process: pid_t,
+        _ request: Request
+    ) throws -> GitOutput {
+        if case .exited(let code) = status, request.acceptedExitCodes.contains(code) {
+            return GitOutput(bytes: collected.output, exitCode: code)
+        }
+        // The leader is reaped, but its number stays taken while its group has a member, and an empty group is
+        // not there to be hit: numbers are handed out in a cycle.
+        Self.killGroup(of: process)
+        switch status {
+        case .exited(let code):
+            throw GitError(command: request.name, exitCode: code, standardError: collected.errorText)
+        case .signaled(let signal):
+            throw GitError(.failed, "git \(request.name) was ended by signal \(signal)")
+        }
+    }
+
+    static func killGroup(of process: pid_t) {
+        _ = Glibc.kill(-process, SIGKILL)
+    }
+}
+
+/// What a successful git process wrote to standard output.
+package struct GitOutput: Equatable, Sendable {
+    package let bytes: [UInt8]
+    package let exitCode: Int32
+
+    /// The bytes as text; what is not UTF-8 becomes U+FFFD.
+    package var text: String { String(decoding: bytes, as: UTF8.self) }
+    /// The text without the line break at its end.
+    var line: String { text.trimmed }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// Reads and writes files below a directory and never outside it, also while somebody else swaps directories for
+/// symbolic links: see ``DirectoryWalk``. Files of git itself are out of reach, too.
+package struct WorkingDirectory: Sendable {
+    package let root: String
+    private let fileLimit: Int
+
+    /// `fileLimit` is the most bytes of a file that are read or written.
+    package init(_ root: String, fileLimit: Int = 10 << 20) {
+        self.root = root
+        self.fileLimit = fileLimit
+    }
+
+    /// The content of a regular file. Symbolic links that stay inside are followed.
+    /// Throws `.notFound`, `.tooLarge`, or `.invalidArgument` for any other kind of file and for a path that leaves.
+    package func read(_ path: String) throws(GitError) -> [UInt8] {
+        let path = try GitPath(path)
+        let place = try DirectoryWalk.place(of: path, below: root, createsDirectories: false)
+        do throws(Errno) {
+            // O_NONBLOCK: opening a fifo must not wait for a writer.
+            let file = try place.directory.open(place.name, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            try Self.checkRegular(try file.status())
+            return try contents(of: file)
+        } catch {
+            throw GitError(path, error)
+        }
+    }
+
+    /// Creates or replaces a regular file by a rename, so readers see the old or the new content. Directories are
+    /// created (0755); a new file has mode 0644, an existing one keeps its mode. Throws as ``read(_:)`` does.
+    package func write(_ contents: [UInt8], to path: String) throws(GitError) {
+        let path = try GitPath(path)
+        guard contents.count <= fileLimit else { throw GitError(path, .fileTooLarge) }
+        let place = try DirectoryWalk.place(of: path, below: root, createsDirectories: true)
+        do throws(Errno) {
+            if let existing = place.existing { try Self.checkRegular(existing) }
+            try Self.replace(place, contents)
+        } catch {
+            throw GitError(path, error)
+        }
+    }
+
+    private func contents(of file: Descriptor) throws(Errno) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = try file.read(into: &buffer)
+            guard count > 0 else { return bytes }
+            // Counted, not taken from the status: the file may be growing.
+            guard bytes.count + count <= fileLimit else { throw .fileTooLarge }
+            bytes.append(contentsOf: buffer.prefix(count))
+        }
+    }
+
+    private static func replace(_ place: DirectoryWalk.Place, _ contents: [UInt8]) throws(Errno) {
+        let temporary = ".discobot-\(UUID().uuidString).tmp"
+        let file = try place.directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+        do throws(Errno) {
+            try file.write(contents)
+            if let existing = place.existing, existing.st_uid != geteuid() {
+                // A file of the user should not become one of root.
+                file.setOwner(user: existing.st_uid, group: existing.st_gid)
+            }
+            try file.setMode((place.existing?.st_mode ?? 0o644) & 0o777)
+            try file.synchronize()
+            // A symbolic link that has appeared under the name meanwhile is replaced, not followed.
+            try place.directory.rename(temporary, to: place.name)
+        } catch {
+            place.directory.remove(temporary)
+            throw error
+        }
+    }
+
+    private static func checkRegular(_ status: stat) throws(Errno) {
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return
+        case S_IFDIR: throw .isDirectory
+        default: throw .noSuchAddressOrDevice
+        }
+    }
+}
+
+extension GitError {
+    /// The failure of a system call for `path`.
+    init(_ path: GitPath, _ cause: Errno) {
+        let name = path.string
+        switch cause {
+        case .noSuchFileOrDirectory, .notDirectory: self.init(.notFound, "File not found: \(name)")
+        case .isDirectory: self.init(.invalidArgument, "is a directory: \(name)")
+        case .noSuchAddressOrDevice: self.init(.invalidArgument, "not a regular file: \(name)")
+        case .fileNameTooLong: self.init(.invalidArgument, "the path is too long")
+        case .fileTooLarge: self.init(.tooLarge, "file is too large: \(name)")
+        // O_NOFOLLOW met a link that was not there a moment ago.
+        case .tooManySymbolicLinkLevels: self.init(.conflict, "the file was changed meanwhile: \(name)")
+        default: self.init(.failed, "\(name): \(cause)")
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+package import Hummingbird
+import NIOCore
+import ServiceLifecycle
+
+/// An answer that goes on: a stream of server-sent events.
+package struct EventStream {
+    private var writer: any ResponseBodyWriter
+
+    /// Sends frames, waiting for a client that reads slowly.
+    @concurrent
+    package mutating func write(_ frames: [UInt8]) async throws {
+        try await writer.write(ByteBuffer(bytes: frames))
+    }
+
+    /// An answer whose frames `body` writes until it returns.
+    ///
+    /// - Parameter onEnd: called when the client has gone or the server is stopping; must make `body` return.
+    package static func response(
+        to request: Request,
+        onEnd: @escaping @Sendable () -> Void,
+        body: @escaping @Sendable @concurrent (inout EventStream) async throws -> Void
+    ) -> Response {
+        Response(
+            status: .ok,
+            headers: headers,
+            body: ResponseBody { writer in
+                var stream = EventStream(writer: writer)
+                try await withGracefulShutdownHandler {
+                    try await request.body.consumeWithInboundCloseHandler { _ in
+                        try await body(&stream)
+                    } onInboundClosed: {
+                        onEnd()
+                    }
+                } onGracefulShutdown: {
+                    onEnd()
+                }
+                try await stream.writer.finish(nil)
+            }
+        )
+    }
+
+    /// The last two keep proxies from collecting the stream.
+    private static let headers: HTTPFields = {
+        var headers: HTTPFields = [
+            .contentType: "text/event-stream", .cacheControl: "no-cache", .connection: "keep-alive",
+        ]
+        if let buffering = HTTPField.Name("X-Accel-Buffering") { headers[buffering] = "no" }
+        return headers
+    }()
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The providers of a server, by name.
+package actor SandboxProviders {
+    package typealias NamedState = (name: String, state: ProviderState)
+
+    /// Looking starts processes and asks daemons, and pages ask often.
+    private static let lifetime: Duration = .seconds(5)
+
+    private let providers: [any SandboxProvider]
+    private var known: (states: [NamedState], time: ContinuousClock.Instant)?
+
+    package init(_ providers: [any SandboxProvider]) {
+        self.providers = providers
+    }
+
+    package nonisolated var names: Set<String> { Set(providers.map(\.name)) }
+
+    /// The state of each provider, in order of preference, as it was within the last seconds.
+    package func states() async -> [NamedState] {
+        if let known, ContinuousClock.now - known.time < Self.lifetime { return known.states }
+        let states = await look()
+        known = (states, ContinuousClock.now)
+        return states
+    }
+
+    private func look() async -> [NamedState] {
+        await withTaskGroup(of: (Int, ProviderState).self) { group in
+            for (index, provider) in providers.enumerated() {
+                group.addTask { (index, await provider.state()) }
+            }
+            var states: [Int: ProviderState] = [:]
+            for await (index, state) in group { states[index] = state }
+            return providers.enumerated().compactMap { index, provider in
+                states[index].map { (provider.name, $0) }
+            }
+        }
+    }
+
+    /// The first that can be used, else the first of all.
+    package static func defaultName(among states: [NamedState]) -> String {
+        (states.first { $0.state.problem == nil } ?? states.first)?.name ?? ""
+    }
+}

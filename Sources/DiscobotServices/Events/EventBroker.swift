@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotModel
+package import DiscobotStore
+package import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Brings a project's events to its readers: one look at the database for each commit, however many readers there are.
+///
+/// A reader asks for what comes after its last number. Readers at the end of the log share the newest events in memory;
+/// one that has fallen behind reads the database, so nothing is lost and nothing piles up for slow readers.
+package final class EventBroker: Service {
+    /// Readers that hear nothing for this long are woken all the same, to keep their connections alive.
+    private static let idleInterval: Duration = .seconds(15)
+
+    private let store: Store
+    private let encode: @Sendable (Event) -> [UInt8]
+    private let logger: Logger
+    private let feeds = Mutex<[ID<Project>: ProjectFeed]>([:])
+    private let news: AsyncStream<Void>
+    private let newsContinuation: AsyncStream<Void>.Continuation
+
+    /// - Parameter encode: makes of an event what readers send to their clients; done once for all readers.
+    package init(store: Store, logger: Logger, encode: @escaping @Sendable (Event) -> [UInt8]) {
+        self.store = store
+        self.encode = encode
+        self.logger = logger
+        (news, newsContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        store.changes.listen { [weak self] news in self?.hear(news) }
+    }
+
+    package func run() async throws {
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.wakeIdleReaders() }
+                for await _ in news { await self.readNews() }
+                group.cancelAll()
+            }
+        } onGracefulShutdown: {
+            self.newsContinuation.finish()
+            self.endSubscriptions()
+        }
+    }
+
+    /// Follows a project; end it with `unsubscribe`. Throws `ServerError`.
+    package func subscribe(to project: ID<Project>, from start: EventStart) async throws -> EventSubscription {
+        let (position, newest, isReset) = try await store.read { transaction in
+            let bounds = try transaction.eventBounds(of: project)
+            let (position, isReset) = try start.position(in: transaction, project: project, bounds: bounds)
+            return (position, bounds.newest, isReset)
+        }
+        let subscription = EventSubscription(project: project, after: position, isReset: isReset)
+        feeds.withLock { $0[project, default: ProjectFeed(last: newest)].add(subscription) }
+        // What was committed since the look at the database.
+        newsContinuation.yield()
+        return subscription
+    }
+
+    /// Events of a project, oldest first; throws `ServerError`.
+    package func list(of project: ID<Project>, from start: EventStart, limit: Int) async throws -> [Event] {
+        try await store.read { transaction in
+            let bounds = try transaction.eventBounds(of: project)
+            let position = try start.position(in: transaction, project: project, bounds: bounds).sequence
+            return try transaction.events(of: project, after: position, limit: limit)
+        }
+    }
+
+    package func unsubscribe(_ subscription: EventSubscription) {
+        feeds.withLock { feeds in
+            feeds[subscription.project]?.remove(subscription)
+            if feeds[subscription.project]?.isEmpty == true { feeds[subscription.project] = nil }
+        }
+        subscription.finish()
+    }
+
+    /// The encoded events after the subscription's position, which moves on; at most 256 events at once.
+    package func next(_ subscription: EventSubscription) async throws -> [UInt8] {
+        let position = subscription.position
+        let recent = feeds.withLock { $0[subscription.project]?.recent(after: position) }
+        let encoded: [EncodedEvent]
+        if let recent {
+            encoded = recent
+        } else {
+            encoded = try await store.read { transaction in
+                try transaction.events(of: subscription.project, after: position, limit: ProjectFeed.capacity)
+            }.map { EncodedEvent(sequence: $0.sequence, bytes: encode($0)) }
+        }
+        if let last = encoded.last { subscription.position = last.sequence }
+        return encoded.count == 1 ? encoded[0].bytes : encoded.flatMap(\.bytes)
+    }
+
+    private func hear(_ storeNews: StoreNews) {
+        let followed = feeds.withLock { feeds in
+            var isFollowed = false
+            for project in storeNews.projects where feeds[project] != nil {
+                feeds[project]?.hasNews = true
+                isFollowed = true
+            }
+            return isFollowed
+        }
+        if followed { newsContinuation.yield() }
+    }
+
+    private func readNews() async {
+        let positions = feeds.withLock { feeds in
+            feeds.keys.reduce(into: [ID<Project>: Int64]()) { positions, project in
+                positions[project] = feeds[project]?.takeNews()
+            }
+        }
+        for (project, position) in positions {
+            do {
+                try await readNews(of: project, after: position)
+            } catch {
+                logger.error("reading events failed", metadata: ["project": "\(project)", "error": "\(error)"])
+            }
+        }
+    }
+
+    private func readNews(of project: ID<Project>, after position: Int64) async throws {
+        let events = try await store.read {
+            try $0.events(of: project, after: position, limit: ProjectFeed.capacity)
+        }
+        let encoded = events.map { EncodedEvent(sequence: $0.sequence, bytes: encode($0)) }
+        let readers = feeds.withLock { feeds in
+            feeds[project]?.append(encoded)
+            // A full page may not be all.
+            if encoded.count == ProjectFeed.capacity { feeds[project]?.hasNews = true }
+            return feeds[project]?.subscriptions ?? []
+        }
+        if encoded.count == ProjectFeed.capacity { newsContinuation.yield() }
+        for reader in readers { reader.wake() }
+    }
+
+    private func wakeIdleReaders() async {
+        while true {
+            do { try await Task.sleep(for: Self.idleInterval) } catch { return }
+            for reader in feeds.withLock({ $0.values.flatMap(\.subscriptions) }) { reader.wake() }
+        }
+    }
+
+    private func endSubscriptions() {
+        for reader in feeds.withLock({ $0.values.flatMap(\.subscriptions) }) { reader.finish() }
+    }
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+package import DiscobotStore
+package import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Runs the stored jobs: claims what is due, keeps the leases alive, and takes over from workers that died.
+package final class JobDispatcher: Service {
+    package struct Settings: Sendable {
+        /// The longest wait before looking for due jobs; a commit that adds one wakes the dispatcher at once.
+        package var pollInterval: Duration = .seconds(5)
+        package var wakesOnCommit = true
+        package var heartbeatInterval: Duration = .seconds(10)
+        /// How long a job stays with a worker that gives no sign of life.
+        package var leaseDuration: Duration = .seconds(30)
+        package var jobTimeout: Duration = .seconds(300)
+        /// A job that runs longer is taken from its worker, whatever the worker says.
+        package var staleTimeout: Duration = .seconds(600)
+        /// Before the second attempt; doubled for each further one, with jitter.
+        package var retryBackoff: Duration = .seconds(5)
+        /// How long running jobs may go on once the server is told to stop.
+        package var drainTimeout: Duration = .seconds(10)
+        /// How long ended jobs are kept.
+        package var retention: Duration = .seconds(7 * 24 * 3600)
+
+        package init() {}
+    }
+
+    private let store: Store
+    private let settings: Settings
+    private let handlers: [Job.Kind: AnyJobHandler]
+    private let logger: Logger
+    private let workerID = ID<JobDispatcher>.random().rawValue
+    private let attempts = Mutex<[ID<Job>: JobAttempt]>([:])
+    private let wakeUps: AsyncStream<Void>
+    private let wakeUp: AsyncStream<Void>.Continuation
+
+    /// Each kind has one handler; a later one of the same kind is a programming error and ignored.
+    package init(store: Store, settings: Settings, handlers: [any JobHandler], logger: Logger) {
+        self.store = store
+        self.settings = settings
+        self.handlers = Dictionary(
+            handlers.map { AnyJobHandler($0) }.map { ($0.kind, $0) }, uniquingKeysWith: { first, _ in first })
+        self.logger = logger
+        (wakeUps, wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    package func run() async throws {
+        store.changes.listen { [weak self] news in self?.hear(news) }
+        try await recover()
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.keepAlive() }
+            group.addTask { await self.poll() }
+            await withGracefulShutdownHandler {
+                for await _ in wakeUps {
+                    if Task.isShuttingDownGracefully || Task.isCancelled { break }
+                    for attempt in await claim() {
+                        group.addTask { await self.execute(attempt) }
+                    }
+                }
+            } onGracefulShutdown: {
+                self.wakeUp.yield()
+            }
+            await drain()
+            group.cancelAll()
+        }
+    }
+
+    /// Claims what may run now.
+    private func claim() async -> [JobAttempt] {
+        let running = Dictionary(grouping: attempts.withLock { Array($0.values) }, by: \.job.kind).mapValues(\.count)
+        let free = handlers.values.map { ($0.kind, $0.policy.concurrency - running[$0.kind, default: 0]) }
+        let lease = newLease()
+        let claimed = await logged("claiming jobs failed") {
+            try await self.store.write { transaction in
+                try free.flatMap { kind, count in try transaction.claimJobs(of: kind, upTo: count, lease: lease) }
+            }
+        }
+        let new = (claimed ?? []).map(JobAttempt.init)
+        attempts.withLock { attempts in
+            for attempt in new { attempts[attempt.job.id] = attempt }
+        }
+        return new
+    }
+
+    private func execute(_ attempt: JobAttempt) async {
+        let job = attempt.job
+        defer {
+            _ = attempts.withLock { $0.removeValue(forKey: job.id) }
+            wakeUp.yield()
+        }
+        guard let handler = handlers[job.kind] else { return }
+        do {
+            let result = try await attempt.run(timeout: settings.jobTimeout, handler.run)
+            try await settle(job, .succeeded, error: nil, apply: result)
+        } catch JobAttempt.Interruption.leaseLost {
+            logger.warning("job lost to another worker", metadata: job.metadata)
+        } catch {
+            await fail(job, error)
+        }
+    }
+
+    private func fail(_ job: Job, _ error: any Error) async {
+        let failure = JobFailure(error)
+        if failure.isWorthLogging {
+            logger.warning("job failed", metadata: job.metadata.merging(["error": "\(error)"]) { first, _ in first })
+        }
+        await logged("recording a failed job failed") {
+            try await self.settle(job, failure.outcome, error: failure.message, apply: nil)
+        }
+    }
+
+    /// Records the end of an attempt together with what it brings about.
+    private func settle(
+        _ job: Job, _ outcome: JobStatus.Outcome, error: String?, apply result: JobResult?
+    ) async throws {
+        let status = JobStatus.after(outcome, attempts: job.attempts, maxAttempts: job.maxAttempts)
+        let retryAt = Timestamp.now.advanced(by: outcome == .interrupted ? .zero : backoff(attempt: job.attempts))
+        let handler = handlers[job.kind]
+        try await store.write { transaction in
+            guard try transaction.settle(job, as: status, error: error, retryAt: retryAt) else { return }
+            switch status {
+            case .completed:
+                try result?(transaction)
+                try transaction.append(.jobCompleted(job, succeeded: true, error: nil), to: job.projectID)
+            case .failed:
+                try handler?.giveUp(job, error ?? "unknown", transaction)
+                try transaction.append(.jobCompleted(job, succeeded: false, error: error), to: job.projectID)
+            case .pending where outcome == .interrupted: try transaction.forgetAttempt(job)
+            case .pending, .running, .cancelled: break
+            }
+        }
+    }
+
+    /// Doubles with each attempt up to ten minutes, ± 20 % so that jobs that failed together do not come back together.
+    private func backoff(attempt: Int) -> Duration {
+        let doubled = settings.retryBackoff * (1 << min(max(attempt - 1, 0), 10))
+        return min(doubled, .seconds(600)) * Double.random(in: 0.8...1.2)
+    }
+
+    private func newLease() -> JobLease {
+        JobLease(workerID: workerID, expiresAt: Timestamp.now.advanced(by: settings.leaseDuration))
+    }
+
+    private func hear(_ news: StoreNews) {
+        for id in news.cancelledJobs { attempt(id)?.interrupt(.cancelled) }
+        if news.hasJobs, settings.wakesOnCommit { wakeUp.yield() }
+    }
+
+    private func attempt(_ id: ID<Job>) -> JobAttempt? {
+        attempts.withLock { $0[id] }
+    }
+}
+
+// MARK: - Staying alive and taking over
+
+extension JobDispatcher {
+    /// A database of one server at a time holds only jobs of servers that are gone.
+    private func recover() async throws {
+        try await store.write { [isShared = store.isShared] transaction in
+            if !isShared { try transaction.expireLeases() }
+        }
+        await takeOver()
+    }
+
+    /// Wakes the dispatcher when a job that waits for its time is due, and now and then in any case.
+    private func poll() async {
+        let kinds = Array(handlers.keys)
+        while !Task.isCancelled {
+            wakeUp.yield()
+            let due = await logged("looking for due jobs failed") {
+                try await self.store.read { try $0.nextDueTime(of: kinds) }
+            }
+            let untilDue = (due ?? nil).map { Duration.milliseconds($0.milliseconds - Timestamp.now.milliseconds) }
+            // Due already means it waits for capacity or for its resource, whose end wakes the dispatcher.
+            let wait = untilDue.flatMap { $0 > .zero ? $0 : nil } ?? settings.pollInterval
+            try? await Task.sleep(for: min(wait, settings.pollInterval))
+        }
+    }
+
+    private func keepAlive() async {
+        while true {
+            do { try await Task.sleep(for: settings.heartbeatInterval) } catch { return }
+            await renew()
+            await takeOver()
+            await forgetEnded()
+        }
+    }
+
+    private func renew() async {
+        let lease = newLease()
+        let before = attempts.withLock { Array($0.values) }
+        guard !before.isEmpty else { return }
+        let held = await logged("renewing leases failed") {
+            try await self.store.write { try $0.renewLeases(lease) }
+        }
+        guard let held else { return }
+        let fences = Dictionary(held.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        for attempt in before {
+            let current = fences[attempt.job.id]
+            if current?.fence != attempt.job.fence { attempt.interrupt(.leaseLost) }
+            if current?.isCancelRequested == true { attempt.interrupt(.cancelled) }
+        }
+    }
+
+    /// Ends the attempts of workers that died: the job is tried again or given up.
+    private func takeOver() async {
+        let stale = Timestamp(milliseconds: Timestamp.now.milliseconds - settings.staleTimeout.milliseconds)
+        await logged("taking over lost jobs failed") {
+            for job in try await self.store.read({ try $0.lostJobs(staleBefore: stale, limit: 1000) }) {
+                self.logger.notice("job of a lost worker taken over", metadata: job.metadata)
+                let outcome: JobStatus.Outcome = job.isCancelRequested ? .cancelled : .failed(retryable: true)
+                try await self.settle(job, outcome, error: "the server ended while the job ran", apply: nil)
+            }
+        }
+    }
+
+    private func forgetEnded() async {
+        let time = Timestamp(milliseconds: Timestamp.now.milliseconds - settings.retention.milliseconds)
+        await logged("removing ended jobs failed") {
+            try await self.store.write { try $0.deleteEndedJobs(before: time) }
+        }
+    }
+
+    /// Lets running jobs end, and sends back those that take too long.
+    private func drain() async {
+        let deadline = ContinuousClock.now + settings.drainTimeout
+        while !attempts.withLock(\.isEmpty) {
+            if ContinuousClock.now >= deadline {
+                for attempt in attempts.withLock({ Array($0.values) }) { attempt.interrupt(.shutdown) }
+            }
+            // A cancelled drain still waits for its children, which end at once.
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+        }
+    }
+
+    @discardableResult
+    private func logged<Value>(
+        _ message: Logger.Message, _ body: () async throws -> Value
+    ) async -> Value? {
+        do {
+            return try await body()
+        } catch {
+            logger.error(message, metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+}
+
+extension Job {
+    fileprivate var metadata: Logger.Metadata {
+        ["job": "\(id)", "kind": "\(kind.rawValue)", "attempt": "\(attempts)"]
+    }
+}

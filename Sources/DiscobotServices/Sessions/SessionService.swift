@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotModel
+package import DiscobotStore
+
+/// Sessions as rows.
+package struct SessionService: Sendable {
+    private let store: Store
+    private let jobs: JobQueue
+
+    package init(store: Store, jobs: JobQueue) {
+        self.store = store
+        self.jobs = jobs
+    }
+
+    /// The sessions of a project, newest first.
+    package func list(of project: ID<Project>, page: PageRequest) async throws -> Page<Session> {
+        try await store.read { try $0.sessions(in: .project(project), page: page) }
+    }
+
+    /// The sessions of a workspace, newest first; throws `notFound` when the workspace is not the project's.
+    package func list(
+        of workspace: ID<Workspace>, in project: ID<Project>, includingClosed: Bool, page: PageRequest
+    ) async throws -> Page<Session> {
+        try await store.read { transaction in
+            guard try transaction.workspace(workspace, of: project) != nil else {
+                throw ServerError.notFound("Workspace not found")
+            }
+            return try transaction.sessions(
+                in: .workspace(workspace, includingClosed: includingClosed), page: page)
+        }
+    }
+
+    /// Throws `notFound`.
+    package func get(_ id: ID<Session>, of project: ID<Project>) async throws -> Session {
+        guard let session = try await store.read({ try $0.session(id, of: project) }) else { throw Self.notFound }
+        return session
+    }
+
+    /// What an update changes; nil leaves a field as it is.
+    package struct Changes: Sendable {
+        /// The inner nil clears the name.
+        package var displayName: String??
+        package var status: SessionStatus?
+
+        package init(displayName: String?? = nil, status: SessionStatus? = nil) {
+            self.displayName = displayName
+            self.status = status
+        }
+    }
+
+    /// Throws `notFound`, or `conflict` for a status that cannot follow the present one.
+    package func update(
+        _ id: ID<Session>, of project: ID<Project>, _ changes: Changes
+    ) async throws -> Session {
+        try await store.write { transaction in
+            guard var session = try transaction.session(id, of: project) else { throw Self.notFound }
+            if let displayName = changes.displayName { session.displayName = displayName }
+            if let status = changes.status {
+                guard session.status.canBecome(status) else {
+                    throw ServerError.conflict(
+                        "status: a session that is \(session.status.rawValue) cannot become \(status.rawValue)")
+                }
+                session.status = status
+            }
+            session.updatedAt = .now
+            try transaction.update(session)
+            try transaction.append(.sessionUpdated(id, session.status, session.commitStatus), to: project)
+            return session
+        }
+    }
+
+    /// Marks the session for removal, which follows in the background; throws `notFound`.
+    package func delete(_ id: ID<Session>, of project: ID<Project>) async throws {
+        try await store.write { transaction in
+            guard var session = try transaction.session(id, of: project) else { throw Self.notFound }
+            if session.status != .removing {
+                session.status = .removing
+                session.updatedAt = .now
+                try transaction.update(session)
+                try transaction.cancelJobs(on: .session(id))
+                try transaction.append(.sessionUpdated(id, .removing), to: project)
+            }
+            try enqueueRemoval(of: id, in: project, transaction)
+        }
+    }
+
+    private func enqueueRemoval(of id: ID<Session>, in project: ID<Project>, _ transaction: Transaction) throws {
+        guard try !transaction.hasActiveJob(on: .session(id)) else { return }
+        try jobs.enqueue(
+            DeleteSessionJob.self, .init(projectId: project, sessionId: id),
+            project: project, resource: .session(id), in: transaction)
+    }
+
+    private static let notFound = ServerError.notFound("Session not found")
+}

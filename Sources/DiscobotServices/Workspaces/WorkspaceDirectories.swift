@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotModel
+import Foundation
+
+/// Where the working copies of workspaces are.
+package struct WorkspaceDirectories: Sendable {
+    private let base: String
+
+    /// - Parameter base: the absolute directory below which the server keeps its clones.
+    package init(base: String) {
+        self.base = base
+    }
+
+    /// The directory of a workspace's working copy: its own for a local one, the server's clone for a remote one.
+    package func workingCopy(of workspace: Workspace) -> String {
+        switch workspace.sourceType {
+        case .local: workspace.path
+        case .git: clone(of: workspace.id, in: workspace.projectID)
+        }
+    }
+
+    /// Where the server clones a workspace to; it creates this directory, so it may remove it.
+    func clone(of workspace: ID<Workspace>, in project: ID<Project>) -> String {
+        "\(base)/\(project)/workspaces/\(workspace)"
+    }
+
+    /// Removes a clone, and the directories of its project once they are empty.
+    func removeClone(of workspace: ID<Workspace>, in project: ID<Project>) throws {
+        let clone = clone(of: workspace, in: project)
+        if FileManager.default.fileExists(atPath: clone) { try FileManager.default.removeItem(atPath: clone) }
+        for parent in ["\(base)/\(project)/workspaces", "\(base)/\(project)"] { rmdir(parent) }
+    }
+
+    func exists(_ directory: String) -> Bool {
+        var isDirectory: ObjCBool = false
+        return FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) && isDirectory.boolValue
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotGit
+package import DiscobotModel
+package import DiscobotStore
+
+/// Workspaces: rows here, working copies by the jobs.
+package struct WorkspaceService: Sendable {
+    private let store: Store
+    private let jobs: JobQueue
+    private let events: EventBroker
+    private let directories: WorkspaceDirectories
+    private let sources: WorkspaceSources
+
+    package init(
+        store: Store, jobs: JobQueue, events: EventBroker, directories: WorkspaceDirectories, sources: WorkspaceSources
+    ) {
+        self.store = store
+        self.jobs = jobs
+        self.events = events
+        self.directories = directories
+        self.sources = sources
+    }
+
+    package func list(of project: ID<Project>) async throws -> [Workspace] {
+        try await store.read { try $0.workspaces(of: project) }
+    }
+
+    /// Throws `notFound`.
+    package func get(_ id: ID<Workspace>, of project: ID<Project>) async throws -> Workspace {
+        guard let workspace = try await store.read({ try $0.workspace(id, of: project) }) else { throw Self.notFound }
+        return workspace
+    }
+
+    /// The directory of the working copy; nil until there is one.
+    package func workingDirectory(of workspace: Workspace) -> String? {
+        workspace.status == .ready ? directories.workingCopy(of: workspace) : nil
+    }
+
+    /// Stores a workspace and starts to prepare it; throws `invalidArgument`.
+    package func create(
+        path: String, displayName: String?, sourceType: Workspace.SourceType?, provider: String, in project: ID<Project>
+    ) async throws -> Workspace {
+        let source = try sources.check(path: path, sourceType: sourceType)
+        try sources.check(provider: provider)
+        let now = Timestamp.now
+        let workspace = Workspace(
+            id: .random(), projectID: project, path: source.path, displayName: displayName,
+            sourceType: source.type, provider: provider, status: .initializing, errorMessage: nil, commit: nil,
+            createdAt: now, updatedAt: now)
+        try await store.write { transaction in
+            try transaction.insert(workspace)
+            try announce(workspace, in: transaction)
+        }
+        return workspace
+    }
+
+    /// What an update changes; nil leaves a field as it is.
+    package struct Changes: Sendable {
+        package var path: String?
+        /// The inner nil clears the name.
+        package var displayName: String??
+
+        package init(path: String? = nil, displayName: String?? = nil) {
+            self.path = path
+            self.displayName = displayName
+        }
+    }
+
+    /// Changes a workspace; one that gets a path, or has failed and gets it again, is prepared anew.
+    package func update(
+        _ id: ID<Workspace>, of project: ID<Project>, _ changes: Changes
+    ) async throws -> Workspace {
+        let source = try changes.path.map { try sources.check(path: $0, sourceType: nil) }
+        return try await store.write { transaction in
+            guard var workspace = try transaction.workspace(id, of: project) else { throw Self.notFound }
+            if let displayName = changes.displayName { workspace.displayName = displayName }
+            workspace.updatedAt = .now
+            guard let source, source.path != workspace.path || workspace.status == .error else {
+                try transaction.update(workspace)
+                return workspace
+            }
+            workspace.path = source.path
+            workspace.sourceType = source.type
+            return try restart(workspace, in: transaction)
+        }
+    }
+
+    /// Removes a workspace with its sessions; `deleteFiles` removes its clone too, never a directory of the user's own.
+    package func delete(_ id: ID<Workspace>, of project: ID<Project>, deleteFiles: Bool) async throws {
+        try await store.write { transaction in
+            guard let workspace = try transaction.workspace(id, of: project) else { throw Self.notFound }
+            try transaction.delete(workspace)
+            if deleteFiles, workspace.sourceType == .git {
+                try jobs.enqueue(RemoveWorkspaceFilesJob.self, workspace, in: transaction)
+            }
+        }
+    }
+
+    private func restart(_ workspace: Workspace, in transaction: Transaction) throws -> Workspace {
+        var workspace = workspace
+        workspace.status = workspace.status.after(.restart) ?? workspace.status
+        workspace.errorMessage = nil
+        workspace.commit = nil
+        try transaction.cancelJobs(on: .workspace(workspace.id))
+        try transaction.update(workspace)
+        try announce(workspace, in: transaction)
+        return workspace
+    }
+
+    private func announce(_ workspace: Workspace, in transaction: Transaction) throws {
+        try jobs.enqueue(InitializeWorkspaceJob.self, workspace, in: transaction)
+        try transaction.append(.workspaceUpdated(workspace.id, workspace.status), to: workspace.projectID)
+    }
+
+    private static let notFound = ServerError.notFound("Workspace not found")
+}
+
+// MARK: - The working copy
+
+extension WorkspaceService {
+    /// How long a request waits for a working copy that is being prepared.
+    private static let patience: Duration = .seconds(30)
+
+    /// The repository of a workspace, waited for while it is being prepared and prepared again where it has failed or
+    /// vanished. Throws `operationFailed` or `unavailable`.
+    package func repository(of id: ID<Workspace>, in project: ID<Project>) async throws -> GitRepository {
+        var workspace = try await get(id, of: project)
+        if !isUsable(workspace) {
+            workspace = try await prepared(workspace)
+        }
+        let directory = directories.workingCopy(of: workspace)
+        return try await translatingGitErrors("open workspace") { try await GitRepository.open(directory) }
+    }
+
+    private func isUsable(_ workspace: Workspace) -> Bool {
+        workspace.status == .ready && directories.exists(directories.workingCopy(of: workspace))
+    }
+
+    private func prepared(_ workspace: Workspace) async throws -> Workspace {
+        let subscription = try await events.subscribe(to: workspace.projectID, from: .now)
+        defer { events.unsubscribe(subscription) }
+        if workspace.status == .error || workspace.status == .ready {
+            try await store.write { _ = try restart(workspace, in: $0) }
+        }
+        return try await withThrowingTaskGroup(of: Workspace.self) { group in
+            group.addTask { try await outcome(of: workspace, subscription) }
+            group.addTask {
+                try await Task.sleep(for: Self.patience)
+                throw Self.unfinished
+            }
+            defer { group.cancelAll() }
+            guard let outcome = try await group.next() else { throw Self.unfinished }
+            return outcome
+        }
+    }
+
+    private func outcome(of workspace: Workspace, _ subscription: EventSubscription) async throws -> Workspace {
+        for await _ in subscription {
+            let current = try await get(workspace.id, of: workspace.projectID)
+            switch current.status {
+            case .ready: return current
+            case .error:
+                throw ServerError(
+                    .operationFailed, "Failed to initialize workspace: \(current.errorMessage ?? "unknown reason")")
+            case .initializing, .cloning: _ = try await events.next(subscription)
+            }
+        }
+        throw Self.unfinished
+    }
+
+    private static let unfinished = ServerError(.unavailable, "the workspace is still being prepared; try again later")
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import Foundation
+import GRDB
+
+/// SQLite in WAL mode: many readers beside one writer; GRDB keeps the connections and their prepared statements.
+package final class SQLiteDatabase: Database {
+    package let isShared = false
+    private let pool: DatabasePool
+    private let lock: FileLock
+
+    /// Opens or creates the file, with its directory; throws `ServerError` with what to mend.
+    ///
+    /// - Parameter lockTimeout: how long to wait for another server that still has the file.
+    package init(path: String, lockTimeout: Duration = .zero) async throws {
+        try Self.createFile(path)
+        lock = try await FileLock.acquire(path: path + ".lock", timeout: lockTimeout)
+        do {
+            pool = try DatabasePool(path: path, configuration: Self.configuration)
+        } catch {
+            throw Self.startError(Self.databaseError(error), path: path)
+        }
+    }
+
+    private static var configuration: Configuration {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(5)
+        // Reads run on the calling thread, so there must be a reader for each thread that can call.
+        configuration.maximumReaderCount = max(8, ProcessInfo.processInfo.activeProcessorCount * 2)
+        configuration.prepareDatabase { database in
+            // NORMAL: a killed process loses nothing; a power cut may lose the last moments but never the file.
+            try database.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON")
+        }
+        return configuration
+    }
+
+    /// Nobody but the server's user may read what is stored; SQLite gives its side files the mode of the main file.
+    private static func createFile(_ path: String) throws {
+        let directory = (path as NSString).deletingLastPathComponent
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory.isEmpty ? "." : directory,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw ServerError(
+                .unavailable, "DATABASE_DSN: the directory \(directory) cannot be created; check who may write there",
+                cause: error)
+        }
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            let reason = String(cString: strerror(errno))
+            throw ServerError(.unavailable, "DATABASE_DSN: the database file \(path) cannot be opened: \(reason)")
+        }
+        Glibc.close(descriptor)
+    }
+
+    private static func startError(_ error: DatabaseError, path: String) -> ServerError {
+        let message =
+            switch error.code {
+            case .notADatabase: "DATABASE_DSN: \(path) is not an SQLite database; name another file or move it away"
+            case .full: "DATABASE_DSN: no space is left for \(path)"
+            case .readOnly: "DATABASE_DSN: \(path) is read-only; check who may write there"
+            default: "DATABASE_DSN: \(path) cannot be opened: \(error.message)"
+            }
+        return ServerError(.unavailable, message, cause: error)
+    }
+
+    /// Reads where it is called: in WAL mode a reader never waits for the writer, and a hop costs more than the query.
+    package func read<Value: Sendable>(
+        _ body: @escaping @Sendable (any SQLConnection) throws -> Value
+    ) async throws -> Value {
+        try readInPlace(body)
+    }
+
+    private func readInPlace<Value>(_ body: (any SQLConnection) throws -> Value) throws -> Value {
+        do {
+            return try pool.read { try body(SQLiteConnection(database: $0)) }
+        } catch let error as GRDB.DatabaseError {
+            throw Self.databaseError(error)
+        }
+    }
+
+    package func write<Value: Sendable>(
+        _ body: @escaping @Sendable (any SQLConnection) throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await pool.write { try body(SQLiteConnection(database: $0)) }
+        } catch let error as GRDB.DatabaseError {
+            throw Self.databaseError(error)
+        }
+    }
+
+    package func close() async {
+        // Nothing can be done about a failure at the end, and the journal is replayed at the next start.
+        try? pool.close()
+        lock.release()
+    }
+
+    private static func databaseError(_ error: any Error) -> DatabaseError {
+        guard let error = error as? GRDB.DatabaseError else { return DatabaseError(.other, "\(error)") }
+        let code: DatabaseError.Code =
+            switch (error.extendedResultCode, error.resultCode) {
+            case (.SQLITE_CONSTRAINT_UNIQUE, _), (.SQLITE_CONSTRAINT_PRIMARYKEY, _): .duplicate
+            case (_, .SQLITE_CONSTRAINT): .constraint
+            case (_, .SQLITE_FULL): .full
+            case (_, .SQLITE_READONLY): .readOnly
+            case (_, .SQLITE_BUSY), (_, .SQLITE_LOCKED): .busy
+            case (_, .SQLITE_NOTADB), (_, .SQLITE_CORRUPT): .notADatabase
+            case (_, .SQLITE_CANTOPEN), (_, .SQLITE_IOERR): .unavailable
+            default: .other
+            }
+        // GRDB's own description would add the arguments, which may be secret.
+        return DatabaseError(code, error.message ?? "SQLite error \(error.extendedResultCode.rawValue)")
+    }
+}
+
+private struct SQLiteConnection: SQLConnection {
+    let database: GRDB.Database
+
+    func rows(_ sql: SQL) throws -> [SQLRow] {
+        let statement = try prepared(sql)
+        let columns = statement.columnNames
+        let cursor = try Row.fetchCursor(statement)
+        var rows: [SQLRow] = []
+        while let row = try cursor.next() {
+            rows.append(SQLRow(columns: columns, values: row.databaseValues.map(SQLValue.init)))
+        }
+        return rows
+    }
+
+    func execute(_ sql: SQL) throws -> Int {
+        try prepared(sql).execute()
+        return database.changesCount
+    }
+
+    private func prepared(_ sql: SQL) throws -> Statement {
+        let statement = try database.cachedStatement(sql: sql.text)
+        statement.setUncheckedArguments(StatementArguments(sql.values.map(\.databaseValue)))
+        return statement
+    }
+}
+
+extension SQLValue {
+    fileprivate var databaseValue: DatabaseValue {
+        switch self {
+        case .null: .null
+        case .integer(let integer): integer.databaseValue
+        case .text(let text): text.databaseValue
+        }
+    }
+
+    fileprivate init(_ value: DatabaseValue) {
+        switch value.storage {
+        case .null: self = .null
+        case .int64(let integer): self = .integer(integer)
+        case .double(let number): self = .integer(Int64(number))
+        case .string(let text): self = .text(text)
+        case .blob(let data): self = .text(String(decoding: data, as: UTF8.self))
+        }
+    }
+}

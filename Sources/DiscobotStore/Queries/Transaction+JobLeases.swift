@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotModel
+
+/// What a worker holds a job with.
+package struct JobLease: Sendable {
+    package let workerID: String
+    package let expiresAt: Timestamp
+
+    package init(workerID: String, expiresAt: Timestamp) {
+        self.workerID = workerID
+        self.expiresAt = expiresAt
+    }
+}
+
+extension Transaction {
+    /// Takes due jobs of a kind, one after the other.
+    package func claimJobs(of kind: Job.Kind, upTo count: Int, lease: JobLease) throws -> [Job] {
+        var jobs: [Job] = []
+        while jobs.count < count, let job = try claimJob(of: kind, lease: lease) { jobs.append(job) }
+        return jobs
+    }
+
+    /// Takes the next due job of a kind: by priority, then from the project with the fewest running jobs of the kind,
+    /// then the oldest. Jobs whose resource has a running job wait.
+    ///
+    /// The waiting projects are found by skipping along the index, so a long queue of one project costs nothing.
+    private func claimJob(of kind: Job.Kind, lease: JobLease) throws -> Job? {
+        let now = Timestamp.now
+        let waiting: SQL = "FROM jobs WHERE status = 'pending' AND type = \(kind)"
+        return try row(
+            """
+            WITH RECURSIVE waiting (project_id) AS (
+                SELECT MIN(project_id) \(waiting)
+                UNION ALL
+                SELECT (SELECT MIN(project_id) \(waiting) AND project_id > waiting.project_id)
+                FROM waiting WHERE waiting.project_id IS NOT NULL
+            )
+            UPDATE jobs SET status = 'running', worker_id = \(lease.workerID), lease_expires_at = \(lease.expiresAt),
+                started_at = \(now), updated_at = \(now), attempts = attempts + 1, fence = fence + 1
+            WHERE id = (
+                SELECT first.id FROM waiting JOIN jobs AS first ON first.id = (
+                    SELECT job.id FROM jobs AS job
+                    WHERE job.status = 'pending' AND job.type = \(kind) AND job.project_id = waiting.project_id
+                        AND job.scheduled_at <= \(now) AND NOT EXISTS (
+                            SELECT 1 FROM jobs AS other WHERE other.status = 'running'
+                                AND other.resource_type = job.resource_type AND other.resource_id = job.resource_id)
+                    ORDER BY job.priority DESC, job.scheduled_at, job.created_at, job.id LIMIT 1)
+                ORDER BY first.priority DESC, (
+                    SELECT COUNT(*) FROM jobs AS other WHERE other.status = 'running' AND other.type = \(kind)
+                        AND other.project_id = first.project_id
+                ), first.scheduled_at, first.created_at, first.id LIMIT 1)
+            RETURNING \(Job.columns)
+            """
+        ).map(Job.init)
+    }
+
+    /// When the next waiting job of these kinds is due; nil when none waits.
+    package func nextDueTime(of kinds: [Job.Kind]) throws -> Timestamp? {
+        guard !kinds.isEmpty else { return nil }
+        return try row("SELECT MIN(scheduled_at) AS due FROM jobs WHERE status = 'pending' AND type IN \(list: kinds)")?
+            .value("due")
+    }
+
+    /// Extends the leases of all jobs that a worker runs; returns them as they are now.
+    package func renewLeases(_ lease: JobLease) throws -> [Job] {
+        try rows(
+            """
+            UPDATE jobs SET lease_expires_at = \(lease.expiresAt)
+            WHERE status = 'running' AND worker_id = \(lease.workerID) RETURNING \(Job.columns)
+            """
+        ).map(Job.init)
+    }
+
+    /// Running jobs whose worker has stopped renewing, or which run since before `staleBefore`.
+    package func lostJobs(staleBefore: Timestamp, limit: Int) throws -> [Job] {
+        try rows(
+            """
+            SELECT \(Job.columns) FROM jobs
+            WHERE status = 'running' AND (lease_expires_at < \(Timestamp.now) OR started_at < \(staleBefore))
+            ORDER BY lease_expires_at LIMIT \(limit)
+            """
+        ).map(Job.init)
+    }
+
+    /// Ends all leases: for a database whose other users are known to be dead.
+    package func expireLeases() throws {
+        try execute("UPDATE jobs SET lease_expires_at = 0 WHERE status = 'running'")
+    }
+
+    /// Records how an attempt ended; false when the worker no longer holds the job, whose result must then be dropped.
+    package func settle(_ job: Job, as status: JobStatus, error: String?, retryAt: Timestamp) throws -> Bool {
+        let now = Timestamp.now
+        let returned = status == .pending
+        let settled = try execute(
+            """
+            UPDATE jobs SET status = \(status), error = \(error), worker_id = NULL, lease_expires_at = NULL,
+                scheduled_at = \(retryAt), completed_at = \(returned ? nil : now), updated_at = \(now)
+            WHERE id = \(job.id) AND status = 'running' AND fence = \(job.fence)
+            """)
+        if settled > 0 { news.hasJobs = true }
+        return settled > 0
+    }
+
+    /// Gives an attempt back that was cut short by no fault of the job.
+    package func forgetAttempt(_ job: Job) throws {
+        try execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = \(job.id) AND attempts > 0")
+    }
+
+    /// Removes jobs that ended before `time`, some at a time.
+    package func deleteEndedJobs(before time: Timestamp) throws {
+        try execute(
+            """
+            DELETE FROM jobs WHERE id IN (
+                SELECT id FROM jobs WHERE completed_at IS NOT NULL AND completed_at < \(time) LIMIT 1000)
+            """)
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotModel
+
+extension Transaction {
+    /// Which sessions a list is about.
+    package enum SessionScope: Sendable {
+        case project(ID<Project>)
+        /// `includingClosed`: also those whose commits have landed.
+        case workspace(ID<Workspace>, includingClosed: Bool)
+
+        fileprivate var condition: SQL {
+            switch self {
+            case .project(let id): "project_id = \(id)"
+            case .workspace(let id, includingClosed: true): "workspace_id = \(id)"
+            case .workspace(let id, includingClosed: false):
+                "workspace_id = \(id) AND commit_status <> \(CommitStatus.completed)"
+            }
+        }
+    }
+
+    /// One page of sessions, newest first.
+    package func sessions(in scope: SessionScope, page: PageRequest) throws -> Page<Session> {
+        let position: SQL = page.after.map { "AND (created_at, id) < (\($0.time), \($0.id))" } ?? ""
+        let found = try rows(
+            """
+            SELECT \(Session.columns) FROM sessions WHERE \(scope.condition) \(position)
+            ORDER BY created_at DESC, id DESC LIMIT \(page.limit + 1)
+            """
+        ).map(Session.init)
+        let elements = Array(found.prefix(page.limit))
+        let next = found.count > page.limit ? elements.last : nil
+        return Page(elements: elements, next: next.map { PageCursor(time: $0.createdAt, id: $0.id.rawValue) })
+    }
+
+    /// Nil when there is none with this id in this project.
+    package func session(_ id: ID<Session>, of project: ID<Project>) throws -> Session? {
+        try row("SELECT \(Session.columns) FROM sessions WHERE id = \(id) AND project_id = \(project)")
+            .map(Session.init)
+    }
+
+    package func insert(_ session: Session) throws {
+        try execute(
+            """
+            INSERT INTO sessions (\(Session.columns))
+            VALUES (\(session.id), \(session.projectID), \(session.workspaceID), \(session.agentID), \(session.name),
+                \(session.displayName), \(session.description), \(session.status), \(session.commitStatus),
+                \(session.commitError), \(session.baseCommit), \(session.appliedCommit), \(session.errorMessage),
+                \(session.workspacePath), \(session.workspaceCommit), \(session.createdAt), \(session.updatedAt))
+            """)
+    }
+
+    /// Stores what a client may change: display name and status.
+    package func update(_ session: Session) throws {
+        try execute(
+            """
+            UPDATE sessions SET display_name = \(session.displayName), status = \(session.status),
+                updated_at = \(session.updatedAt)
+            WHERE id = \(session.id)
+            """)
+    }
+
+    func sessionIDs(of workspace: ID<Workspace>) throws -> [ID<Session>] {
+        try rows("SELECT id FROM sessions WHERE workspace_id = \(workspace)").map { try $0.value("id") }
+    }
+
+    /// Removes the session with its messages and terminal history; false when it is gone already.
+    @discardableResult
+    package func deleteSession(_ id: ID<Session>) throws -> Bool {
+        try execute("DELETE FROM messages WHERE session_id = \(id)")
+        try execute("DELETE FROM terminal_history WHERE session_id = \(id)")
+        return try execute("DELETE FROM sessions WHERE id = \(id)") > 0
+    }
+}
+
+extension Session {
+    static let columns: SQL =
+        """
+        id, project_id, workspace_id, agent_id, name, display_name, description, status, commit_status, commit_error,
+        base_commit, applied_commit, error_message, workspace_path, workspace_commit, created_at, updated_at
+        """
+
+    fileprivate init(_ row: SQLRow) throws {
+        self.init(
+            id: try row.value("id"),
+            projectID: try row.value("project_id"),
+            workspaceID: try row.value("workspace_id"),
+            agentID: try row.value("agent_id"),
+            name: try row.value("name"),
+            displayName: try row.value("display_name"),
+            description: try row.value("description"),
+            status: try row.value("status"),
+            commitStatus: try row.value("commit_status"),
+            commitError: try row.value("commit_error"),
+            baseCommit: try row.value("base_commit"),
+            appliedCommit: try row.value("applied_commit"),
+            errorMessage: try row.value("error_message"),
+            workspacePath: try row.value("workspace_path"),
+            workspaceCommit: try row.value("workspace_commit"),
+            createdAt: try row.value("created_at"),
+            updatedAt: try row.value("updated_at")
+        )
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotAPI
+import DiscobotHTTP
+import DiscobotModel
+import Glibc
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// Serves HTTP; waits for a port that another process still has.
+struct HTTPService: Service, CustomStringConvertible {
+    let options: ServerOptions
+    let logger: Logger
+    let onRunning: @Sendable (_ port: Int) async -> Void
+    let responder: @Sendable () -> any HTTPResponder<AppRequestContext>
+
+    var description: String { "HTTP" }
+
+    func run() async throws {
+        let deadline = ContinuousClock.now + options.startTimeout
+        var hasSaidSo = false
+        while true {
+            do {
+                return try await makeApplication(responder()).run()
+            } catch let error as IOError where error.errnoCode == EADDRINUSE {
+                guard ContinuousClock.now < deadline else { throw Self.portInUse(options.port, error) }
+                if !hasSaidSo {
+                    logger.notice(
+                        "the port is in use; waiting for it",
+                        metadata: ["port": "\(options.port)", "seconds": "\(options.startTimeout.components.seconds)"])
+                    hasSaidSo = true
+                }
+                try await Task.sleep(for: .milliseconds(500))
+                if Task.isShuttingDownGracefully { return }
+            }
+        }
+    }
+
+    private func makeApplication(_ responder: some HTTPResponder<AppRequestContext>) -> some ApplicationProtocol {
+        Application(
+            responder: responder,
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [UpgradeGate(), WriteTimeoutHandler(timeout: .seconds(30))],
+                    idleTimeout: .seconds(120)
+                )
+            ),
+            configuration: ApplicationConfiguration(address: .hostname(options.host, port: options.port)),
+            onServerRunning: { channel in
+                await onRunning(channel.localAddress?.port ?? options.port)
+            },
+            logger: logger
+        )
+    }
+
+    private static func portInUse(_ port: Int, _ error: any Error) -> ServerError {
+        ServerError(.unavailable, "PORT: another process uses port \(port); stop it or choose another", cause: error)
+    }
+}

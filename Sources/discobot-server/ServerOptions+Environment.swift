@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotServices
+import Foundation
+import Logging
+
+extension ServerOptions {
+    /// Reads every setting once; throws `ServerError` that names the variable with a wrong value.
+    init(_ environment: EnvironmentReader) throws {
+        try Self.refuseUnsupported(environment)
+        let database = try Self.databasePath(environment)
+        let beside = (database as NSString).deletingLastPathComponent + "/workspaces"
+        self.init(databasePath: database, workspaceDirectory: try environment.path("WORKSPACE_DIR") ?? beside)
+        try readServer(environment)
+        try readDispatcher(environment)
+    }
+
+    /// A protection that is asked for and not there must not be left out silently.
+    private static func refuseUnsupported(_ environment: EnvironmentReader) throws {
+        if try environment.bool("AUTH_ENABLED") == true {
+            throw environment.complaint("AUTH_ENABLED", "this version has no authentication; keep it on 127.0.0.1")
+        }
+    }
+
+    private mutating func readServer(_ environment: EnvironmentReader) throws {
+        host = environment.text("HOST") ?? host
+        port = try environment.integer("PORT", in: 0...65535) ?? port
+        corsOrigins = environment.list("CORS_ORIGINS") ?? corsOrigins
+        areSuggestionsEnabled = try environment.bool("SUGGESTIONS_ENABLED") ?? areSuggestionsEnabled
+        dockerHost = environment.text("DOCKER_HOST") ?? dockerHost
+        isLocalProviderEnabled = try environment.bool("LOCAL_PROVIDER_ENABLED") ?? isLocalProviderEnabled
+        guard let level = environment.text("LOG_LEVEL") else { return }
+        guard let level = Logger.Level(rawValue: level.lowercased()) else {
+            let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw environment.complaint("LOG_LEVEL", "must be one of: \(levels)")
+        }
+        logLevel = level
+    }
+
+    private mutating func readDispatcher(_ environment: EnvironmentReader) throws {
+        func duration(_ name: String, _ setting: WritableKeyPath<ServerOptions, Duration>) throws {
+            self[keyPath: setting] = try environment.duration(name) ?? self[keyPath: setting]
+        }
+        isDispatcherEnabled = try environment.bool("DISPATCHER_ENABLED") ?? isDispatcherEnabled
+        dispatcher.wakesOnCommit =
+            try environment.bool("DISPATCHER_IMMEDIATE_EXECUTION") ?? dispatcher.wakesOnCommit
+        try duration("DISPATCHER_POLL_INTERVAL", \.dispatcher.pollInterval)
+        try duration("DISPATCHER_HEARTBEAT_INTERVAL", \.dispatcher.heartbeatInterval)
+        try duration("DISPATCHER_HEARTBEAT_TIMEOUT", \.dispatcher.leaseDuration)
+        try duration("DISPATCHER_JOB_TIMEOUT", \.dispatcher.jobTimeout)
+        try duration("DISPATCHER_STALE_JOB_TIMEOUT", \.dispatcher.staleTimeout)
+        try duration("JOB_RETRY_BACKOFF", \.dispatcher.retryBackoff)
+        maxJobAttempts = try environment.integer("JOB_MAX_ATTEMPTS", in: 1...100) ?? maxJobAttempts
+        guard dispatcher.heartbeatInterval < dispatcher.leaseDuration else {
+            throw environment.complaint(
+                "DISPATCHER_HEARTBEAT_TIMEOUT", "must be longer than DISPATCHER_HEARTBEAT_INTERVAL")
+        }
+        guard dispatcher.jobTimeout < dispatcher.staleTimeout else {
+            throw environment.complaint("DISPATCHER_STALE_JOB_TIMEOUT", "must be longer than DISPATCHER_JOB_TIMEOUT")
+        }
+    }
+
+    private static func databasePath(_ environment: EnvironmentReader) throws -> String {
+        guard let dsn = environment.text("DATABASE_DSN") else {
+            return try dataDirectory(environment) + "/discobot.db"
+        }
+        for prefix in ["sqlite3://", "sqlite://"] where dsn.hasPrefix(prefix) {
+            return environment.absolute(String(dsn.dropFirst(prefix.count)))
+        }
+        guard dsn.hasSuffix(".db") || dsn.hasSuffix(".sqlite") else {
+            // Not repeated: it may hold a password.
+            throw environment.complaint(
+                "DATABASE_DSN", "must be sqlite://PATH or a path that ends in .db or .sqlite; this version has SQLite only")
+        }
+        return environment.absolute(dsn)
+    }
+
+    /// Where programs keep a user's data, by the XDG Base Directory Specification.
+    private static func dataDirectory(_ environment: EnvironmentReader) throws -> String {
+        (try environment.path("XDG_DATA_HOME") ?? NSHomeDirectory() + "/.local/share") + "/discobot"
+    }
+}

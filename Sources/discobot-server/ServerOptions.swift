@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotServices
+package import Logging
+
+/// Everything about a server that can be chosen.
+package struct ServerOptions: Sendable {
+    package var host = "127.0.0.1"
+    /// 0 lets the system choose a free port.
+    package var port = 3001
+    /// How long to wait at start for a port or a database that another server still holds.
+    package var startTimeout: Duration = .seconds(120)
+    /// Origins of web pages that may call the server; `*` stands for any part of a host name.
+    package var corsOrigins = ["http://*.localhost:3001", "http://localhost:3000", "http://*.localhost:3000"]
+    package var databasePath: String
+    /// Where remote repositories are cloned to.
+    package var workspaceDirectory: String
+    package var areSuggestionsEnabled = false
+    /// As in DOCKER_HOST; empty for the usual socket.
+    package var dockerHost = ""
+    package var isLocalProviderEnabled = true
+    package var isDispatcherEnabled = true
+    package var dispatcher = JobDispatcher.Settings()
+    package var maxJobAttempts = 3
+    package var logLevel = Logger.Level.info
+
+    package init(databasePath: String, workspaceDirectory: String) {
+        self.databasePath = databasePath
+        self.workspaceDirectory = workspaceDirectory
+    }
+}
