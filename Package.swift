@@ -68,6 +68,29 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
+        .target(
+            name: "DiscobotTestSupport",
+            dependencies: [
+                "DiscobotServices", "DiscobotStore", "discobot-server",
+                asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
+            ]
+        ),
+        .testTarget(name: "DiscobotModelTests", dependencies: ["DiscobotModel"]),
+        .testTarget(name: "DiscobotStoreTests", dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotTestSupport"]),
+        .testTarget(name: "DiscobotGitTests", dependencies: ["DiscobotGit"]),
+        .testTarget(
+            name: "DiscobotServicesTests",
+            dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotServices", "DiscobotTestSupport", logging]
+        ),
+        .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),
+        .testTarget(
+            name: "DiscobotAPITests",
+            dependencies: ["DiscobotAPI", "DiscobotModel", "DiscobotStore", "DiscobotTestSupport", httpTypes]
+        ),
+        .testTarget(
+            name: "DiscobotServerTests",
+            dependencies: ["DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport", "discobot-server"]
+        ),
     ]
 )
 
