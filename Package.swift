@@ -37,7 +37,11 @@ let package = Package(
             ]),
         .target(
             name: "DiscobotStore",
-            dependencies: ["DiscobotModel", .product(name: "GRDB", package: "GRDB.swift")]
+            dependencies: [
+                "DiscobotModel",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ]
         ),
         .target(
             name: "DiscobotGit",

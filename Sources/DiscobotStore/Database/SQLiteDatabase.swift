@@ -18,8 +18,8 @@ package final class SQLiteDatabase: Database {
         lock = try await FileLock.acquire(path: path + ".lock", timeout: lockTimeout)
         do {
             pool = try DatabasePool(path: path, configuration: Self.configuration)
-        } catch {
-            throw Self.startError(Self.databaseError(error), path: path)
+        } catch let error as GRDB.DatabaseError {
+            throw Self.startError(DatabaseError(error), path: path)
         }
     }
 
@@ -77,9 +77,16 @@ package final class SQLiteDatabase: Database {
 
     private func readInPlace<Value>(_ body: (any SQLConnection) throws -> Value) throws -> Value {
         do {
-            return try pool.read { try body(SQLiteConnection(database: $0)) }
+            // "Unsafe" is a read outside a transaction; this one begins its own, more cheaply than the pool's.
+            return try pool.unsafeRead { database in
+                let connection = SQLiteConnection(database)
+                try connection.execute("BEGIN DEFERRED")
+                let result = Result { try body(connection) }
+                try connection.execute("COMMIT")
+                return try result.get()
+            }
         } catch let error as GRDB.DatabaseError {
-            throw Self.databaseError(error)
+            throw DatabaseError(error)
         }
     }
 
@@ -87,9 +94,9 @@ package final class SQLiteDatabase: Database {
         _ body: @escaping @Sendable (any SQLConnection) throws -> Value
     ) async throws -> Value {
         do {
-            return try await pool.write { try body(SQLiteConnection(database: $0)) }
+            return try await pool.write { try body(SQLiteConnection($0)) }
         } catch let error as GRDB.DatabaseError {
-            throw Self.databaseError(error)
+            throw DatabaseError(error)
         }
     }
 
@@ -97,68 +104,5 @@ package final class SQLiteDatabase: Database {
         // Nothing can be done about a failure at the end, and the journal is replayed at the next start.
         try? pool.close()
         lock.release()
-    }
-
-    private static func databaseError(_ error: any Error) -> DatabaseError {
-        guard let error = error as? GRDB.DatabaseError else { return DatabaseError(.other, "\(error)") }
-        let code: DatabaseError.Code =
-            switch (error.extendedResultCode, error.resultCode) {
-            case (.SQLITE_CONSTRAINT_UNIQUE, _), (.SQLITE_CONSTRAINT_PRIMARYKEY, _): .duplicate
-            case (_, .SQLITE_CONSTRAINT): .constraint
-            case (_, .SQLITE_FULL): .full
-            case (_, .SQLITE_READONLY): .readOnly
-            case (_, .SQLITE_BUSY), (_, .SQLITE_LOCKED): .busy
-            case (_, .SQLITE_NOTADB), (_, .SQLITE_CORRUPT): .notADatabase
-            case (_, .SQLITE_CANTOPEN), (_, .SQLITE_IOERR): .unavailable
-            default: .other
-            }
-        // GRDB's own description would add the arguments, which may be secret.
-        return DatabaseError(code, error.message ?? "SQLite error \(error.extendedResultCode.rawValue)")
-    }
-}
-
-private struct SQLiteConnection: SQLConnection {
-    let database: GRDB.Database
-
-    func rows(_ sql: SQL) throws -> [SQLRow] {
-        let statement = try prepared(sql)
-        let columns = statement.columnNames
-        let cursor = try Row.fetchCursor(statement)
-        var rows: [SQLRow] = []
-        while let row = try cursor.next() {
-            rows.append(SQLRow(columns: columns, values: row.databaseValues.map(SQLValue.init)))
-        }
-        return rows
-    }
-
-    func execute(_ sql: SQL) throws -> Int {
-        try prepared(sql).execute()
-        return database.changesCount
-    }
-
-    private func prepared(_ sql: SQL) throws -> Statement {
-        let statement = try database.cachedStatement(sql: sql.text)
-        statement.setUncheckedArguments(StatementArguments(sql.values.map(\.databaseValue)))
-        return statement
-    }
-}
-
-extension SQLValue {
-    fileprivate var databaseValue: DatabaseValue {
-        switch self {
-        case .null: .null
-        case .integer(let integer): integer.databaseValue
-        case .text(let text): text.databaseValue
-        }
-    }
-
-    fileprivate init(_ value: DatabaseValue) {
-        switch value.storage {
-        case .null: self = .null
-        case .int64(let integer): self = .integer(integer)
-        case .double(let number): self = .integer(Int64(number))
-        case .string(let text): self = .text(text)
-        case .blob(let data): self = .text(String(decoding: data, as: UTF8.self))
-        }
     }
 }

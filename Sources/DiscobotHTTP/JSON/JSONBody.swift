@@ -2,36 +2,8 @@
 
 import DiscobotModel
 import FoundationEssentials
-package import HTTPTypes
 package import Hummingbird
 import NIOCore
-
-extension Response {
-    private static let encoder: JSONEncoder = {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
-        return encoder
-    }()
-
-    /// An answer with a JSON body.
-    package static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-        let data = try encoder.encode(value)
-        return Response(
-            status: status,
-            headers: [.contentType: "application/json; charset=utf-8"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: data))
-        )
-    }
-
-    private struct Success: Encodable {
-        let success = true
-    }
-
-    /// What is answered when there is nothing to return.
-    package static func success() throws -> Response {
-        try json(Success())
-    }
-}
 
 /// Reads request bodies; whatever is wrong with one becomes a `ServerError` that names the field.
 package enum JSONBody {
