@@ -93,7 +93,10 @@ let package = Package(
         ),
         .testTarget(
             name: "DiscobotServerTests",
-            dependencies: ["DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport", "discobot-server"]
+            dependencies: [
+                "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport", "discobot-server",
+                httpTypes, logging,
+            ]
         ),
     ]
 )

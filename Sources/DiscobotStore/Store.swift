@@ -29,6 +29,7 @@ package struct Store: Sendable {
     }
 
     /// Runs `body` in a transaction and tells `changes` once it is committed; throws `ServerError`, or what `body` throws.
+    @discardableResult
     package func write<Value: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Value
     ) async throws -> Value {

@@ -15,8 +15,16 @@ package final class ServerProcess: Sendable {
     }
 
     /// Starts a server with its data in `directory` and waits until it answers.
-    package init(in directory: TemporaryDirectory, port: Int, environment: [String: String] = [:]) async throws {
+    ///
+    /// - Parameter command: a program that runs the executable, whose path is its last argument.
+    package init(
+        in directory: TemporaryDirectory, port: Int, environment: [String: String] = [:], command: [String] = []
+    ) async throws {
         let process = Self.process(in: directory, port: port, environment: environment)
+        if !command.isEmpty {
+            process.executableURL = URL(filePath: "/usr/bin/env")
+            process.arguments = command + [Self.executable]
+        }
         process.standardError = try FileHandle.appending(to: directory.file("server.log"))
         try process.run()
         identifier = process.processIdentifier

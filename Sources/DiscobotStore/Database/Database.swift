@@ -11,6 +11,7 @@ package protocol Database: Sendable {
     ) async throws -> Value
 
     /// Runs `body` in a transaction that is committed when it returns and rolled back when it throws.
+    @discardableResult
     func write<Value: Sendable>(
         _ body: @escaping @Sendable (any SQLConnection) throws -> Value
     ) async throws -> Value

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Foundation
+import HTTPTypes
+import Testing
+
+/// A server that is killed at any moment, as by a power button or the kernel.
+@Suite(.timeLimit(.minutes(3)))
+struct CrashTests {
+    /// What must hold however often the server died: every workspace is settled, the log has no hole and no duplicate,
+    /// no job is left, and nothing half done lies about.
+    private func checkRecovery(_ client: TestClient, workspaces: Set<String>, in directory: TemporaryDirectory) async throws {
+        for id in workspaces { try await client.settled(workspace: id) }
+        let listed = try await client.get("/api/projects/local/workspaces").json["workspaces"].list
+        #expect(Set(listed.compactMap(\.["id"].string)) == workspaces)
+        for workspace in listed where workspace["status"].string == "ready" {
+            let status = try await client.get("/api/projects/local/workspaces/\(workspace["id"].string ?? "")/git/status")
+            #expect(status.json["isClean"].bool == true, "\(status.text)")
+        }
+        try await checkEvents(client)
+        let clones = try directory.contents("data/workspaces/local/workspaces")
+        #expect(clones.allSatisfy { workspaces.contains($0) }, "left over: \(clones)")
+    }
+
+    private func checkEvents(_ client: TestClient) async throws {
+        var sequences: [Int] = []
+        var jobs: [String] = []
+        var cursor: String? = "0"
+        while let after = cursor {
+            let page = try await client.send(
+                .get, "/api/projects/local/events?limit=1000&after=\(after)", headers: ["Accept": "application/json"]
+            ).json
+            sequences += page["events"].list.compactMap { $0["seq"].int }
+            jobs += page["events"].list.filter { $0["type"].string == "job_completed" }
+                .compactMap { $0["data"]["jobId"].string }
+            cursor = page["nextCursor"].string
+        }
+        #expect(sequences == Array(1...(sequences.last ?? 1)))
+        #expect(Set(jobs).count == jobs.count, "a job ended twice")
+    }
+
+    @Test
+    func `fifty kills at random moments lose nothing and leave nothing half done`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let source = try await directory.makeLargeRepository("source", commits: 3000)
+            let port = try ServerProcess.freePort()
+            let environment = ["JOB_MAX_ATTEMPTS": "100"]
+            var workspaces: Set<String> = []
+            var acknowledged = 0
+            for round in 0..<50 {
+                let server = try await ServerProcess(in: directory, port: port, environment: environment)
+                let client = server.client
+                let created = try await client.post(
+                    "/api/projects/local/workspaces", #"{"path":"file://\#(source)","sourceType":"git"}"#)
+                if let id = created.json["id"].string { workspaces.insert(id) }
+                acknowledged = await Self.write(to: client, from: acknowledged, until: Int.random(in: 0...60), round: round)
+                server.kill()
+            }
+            let server = try await ServerProcess(in: directory, port: port, environment: environment)
+            #expect(workspaces.count == 50)
+            let stored = try await server.client.get("/api/preferences/counter").json["value"].string
+            #expect(Int(stored ?? "") ?? -1 >= acknowledged, "an acknowledged write was lost")
+            try await checkRecovery(server.client, workspaces: workspaces, in: directory)
+            #expect(server.terminate() == 0)
+        }
+    }
+
+    /// Counts up in a preference until the server is to be killed; returns the last number that it acknowledged.
+    private static func write(to client: TestClient, from start: Int, until count: Int, round: Int) async -> Int {
+        var last = start
+        for _ in 0...count {
+            guard let answer = try? await client.put("/api/preferences/counter", #"{"value":"\#(last + 1)"}"#),
+                answer.status == 200
+            else { break }
+            last += 1
+        }
+        return last
+    }
+
+    @Test
+    func `a workspace that kills the server each time is given up`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let source = try await directory.makeLargeRepository("source", commits: 20_000)
+            let port = try ServerProcess.freePort()
+            var id: String?
+            for _ in 0..<2 {
+                let server = try await ServerProcess(in: directory, port: port, environment: ["JOB_MAX_ATTEMPTS": "2"])
+                let client = server.client
+                if id == nil {
+                    id = try await client.post(
+                        "/api/projects/local/workspaces", #"{"path":"file://\#(source)","sourceType":"git"}"#
+                    ).json["id"].string
+                }
+                let path = "/api/projects/local/workspaces/\(id ?? "")"
+                _ = try await client.follow("/api/projects/local/events?after=0") { _ in
+                    try await client.get(path).json["status"].string == "cloning" ? true : nil
+                }
+                server.kill()
+            }
+            let server = try await ServerProcess(in: directory, port: port, environment: ["JOB_MAX_ATTEMPTS": "2"])
+            let workspace = try await server.client.settled(workspace: try #require(id))
+            #expect(workspace["status"].string == "error")
+            #expect(workspace["errorMessage"].string == "the server ended while the job ran")
+            #expect(server.terminate() == 0)
+        }
+    }
+}

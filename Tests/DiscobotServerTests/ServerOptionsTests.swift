@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotServices
+import DiscobotTestSupport
+import Logging
+import Testing
+
+@testable import discobot_server
+
+struct ServerOptionsTests {
+    private func options(_ environment: [String: String]) throws -> ServerOptions {
+        try ServerOptions(EnvironmentReader(environment))
+    }
+
+    @Test
+    func `needs no configuration`() throws {
+        let options = try options(["XDG_DATA_HOME": "/data"])
+        #expect(options.host == "127.0.0.1")
+        #expect(options.port == 3001)
+        #expect(options.databasePath == "/data/discobot/discobot.db")
+        #expect(options.workspaceDirectory == "/data/discobot/workspaces")
+        #expect(options.isDispatcherEnabled)
+        #expect(!options.areSuggestionsEnabled)
+    }
+
+    @Test
+    func `every setting is read`() throws {
+        let options = try options([
+            "HOST": "0.0.0.0", "PORT": "8080", "CORS_ORIGINS": "http://a.test, http://b.test",
+            "DATABASE_DSN": "sqlite3:///var/lib/discobot.db", "WORKSPACE_DIR": "/srv/work",
+            "SUGGESTIONS_ENABLED": "true", "DOCKER_HOST": "unix:///run/docker.sock", "LOCAL_PROVIDER_ENABLED": "false",
+            "DISPATCHER_ENABLED": "false", "DISPATCHER_IMMEDIATE_EXECUTION": "false",
+            "DISPATCHER_POLL_INTERVAL": "500ms", "DISPATCHER_HEARTBEAT_INTERVAL": "2s",
+            "DISPATCHER_HEARTBEAT_TIMEOUT": "1m", "DISPATCHER_JOB_TIMEOUT": "1h",
+            "DISPATCHER_STALE_JOB_TIMEOUT": "1h30m", "JOB_RETRY_BACKOFF": "1.5s", "JOB_MAX_ATTEMPTS": "7",
+            "LOG_LEVEL": "DEBUG",
+        ])
+        #expect(options.host == "0.0.0.0")
+        #expect(options.port == 8080)
+        #expect(options.corsOrigins == ["http://a.test", "http://b.test"])
+        #expect(options.databasePath == "/var/lib/discobot.db")
+        #expect(options.workspaceDirectory == "/srv/work")
+        #expect(options.areSuggestionsEnabled)
+        #expect(options.dockerHost == "unix:///run/docker.sock")
+        #expect(!options.isLocalProviderEnabled)
+        #expect(!options.isDispatcherEnabled)
+        #expect(!options.dispatcher.wakesOnCommit)
+        #expect(options.dispatcher.pollInterval == .milliseconds(500))
+        #expect(options.dispatcher.heartbeatInterval == .seconds(2))
+        #expect(options.dispatcher.leaseDuration == .seconds(60))
+        #expect(options.dispatcher.jobTimeout == .seconds(3600))
+        #expect(options.dispatcher.staleTimeout == .seconds(5400))
+        #expect(options.dispatcher.retryBackoff == .milliseconds(1500))
+        #expect(options.maxJobAttempts == 7)
+        #expect(options.logLevel == .debug)
+    }
+
+    @Test(arguments: [
+        ("PORT", "70000"), ("PORT", "http"), ("PORT", "-1"), ("DATABASE_DSN", "postgres://user:secret@db/x"),
+        ("DATABASE_DSN", "mysql"), ("SUGGESTIONS_ENABLED", "perhaps"), ("AUTH_ENABLED", "true"),
+        ("DISPATCHER_POLL_INTERVAL", "5"), ("DISPATCHER_POLL_INTERVAL", "0s"), ("DISPATCHER_POLL_INTERVAL", "-5s"),
+        ("DISPATCHER_JOB_TIMEOUT", "5 minutes"), ("DISPATCHER_STALE_JOB_TIMEOUT", "1s"),
+        ("DISPATCHER_HEARTBEAT_TIMEOUT", "1s"), ("JOB_MAX_ATTEMPTS", "0"), ("LOG_LEVEL", "loud"),
+    ])
+    func `a wrong value is an error that names the variable`(name: String, value: String) throws {
+        let error = #expect(throws: ServerError.self) { try options([name: value]) }
+        #expect(error?.message.hasPrefix(name) == true)
+        #expect(error?.message.contains("secret") == false)
+    }
+
+    @Test(arguments: ["discobot.db", "./discobot.db", "data/x.sqlite", "~/x.db", "sqlite://x"])
+    func `the database's path becomes absolute`(dsn: String) throws {
+        #expect(try options(["DATABASE_DSN": dsn]).databasePath.hasPrefix("/"))
+    }
+
+    @Test
+    func `an empty value counts as absent`() throws {
+        #expect(try options(["PORT": "", "HOST": "  "]).port == 3001)
+    }
+
+    @Test(arguments: [
+        (#""two words""#, "two words"), ("'single'", "single"), ("plain", "plain"), (#""half"#, #""half"#), ("\"", "\""),
+        ("\"\"", ""), (#"say "hi""#, #"say "hi""#),
+    ])
+    func `quotes around a value in the file are no part of it`(written: String, value: String) {
+        #expect(EnvironmentReader.unquoted(written) == value)
+    }
+
+    @Test
+    func `the file fills in what the environment lacks`() async throws {
+        try await TemporaryDirectory.with { directory in
+            try directory.write("# comment\nLOG_LEVEL=\"error\"\nWORKSPACE_DIR='/a b'\nPATH=/nowhere\n", to: ".env")
+            let reader = try await EnvironmentReader(file: directory.file(".env"))
+            #expect(reader.text("LOG_LEVEL") == "error")
+            #expect(reader.text("WORKSPACE_DIR") == "/a b")
+            #expect(reader.text("PATH") != "/nowhere")
+        }
+    }
+
+    @Test(arguments: [
+        ("1h2m3s", Duration.seconds(3723)), ("500ms", .milliseconds(500)), ("1.5h", .seconds(5400)),
+        ("250us", .microseconds(250)), ("1ns", .nanoseconds(1)),
+    ])
+    func `reads Go's durations`(text: String, duration: Duration) {
+        #expect(Duration(goSyntax: text) == duration)
+    }
+
+    @Test(arguments: ["", "s", "5", "5 s", "-1s", "1d", "1s2", "1..5s", "٣s"])
+    func `refuses what Go refuses`(text: String) {
+        #expect(Duration(goSyntax: text) == nil)
+    }
+}
