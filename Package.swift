@@ -31,10 +31,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "DiscobotModel"),
-        .target(name: "DiscobotHTTP", dependencies: [
+        .target(
+            name: "DiscobotHTTP",
+            dependencies: [
                 "DiscobotModel", hummingbird, httpTypes, nioCore, serviceLifecycle,
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
-            ]),
+            ]
+        ),
         .target(
             name: "DiscobotStore",
             dependencies: [
@@ -47,10 +50,15 @@ let package = Package(
             name: "DiscobotGit",
             dependencies: ["DiscobotModel", subprocess, .product(name: "SystemPackage", package: "swift-system")]
         ),
-        .target(name: "DiscobotSandbox", dependencies: ["DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess]),
+        .target(
+            name: "DiscobotSandbox",
+            dependencies: ["DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess]
+        ),
         .target(
             name: "DiscobotServices",
-            dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotGit", "DiscobotSandbox", logging, serviceLifecycle]
+            dependencies: [
+                "DiscobotModel", "DiscobotStore", "DiscobotGit", "DiscobotSandbox", logging, serviceLifecycle,
+            ]
         ),
         .target(
             name: "DiscobotAPI",
@@ -80,11 +88,17 @@ let package = Package(
             ]
         ),
         .testTarget(name: "DiscobotModelTests", dependencies: ["DiscobotModel"]),
-        .testTarget(name: "DiscobotStoreTests", dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotTestSupport"]),
+        .testTarget(
+            name: "DiscobotStoreTests",
+            dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotTestSupport"]
+        ),
         .testTarget(name: "DiscobotGitTests", dependencies: ["DiscobotGit"]),
         .testTarget(
             name: "DiscobotServicesTests",
-            dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotServices", "DiscobotTestSupport", logging]
+            dependencies: [
+                "DiscobotGit", "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
+                logging, serviceLifecycle,
+            ]
         ),
         .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),
         .testTarget(

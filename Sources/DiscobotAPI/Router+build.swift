@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
-import FoundationEssentials
 package import DiscobotServices
+import FoundationEssentials
 import HTTPTypes
 package import Hummingbird
 
@@ -20,9 +20,16 @@ package struct APIServices: Sendable {
     package let status: StatusService
 
     package init(
-        preferences: PreferenceService, projects: ProjectService, workspaces: WorkspaceService,
-        sources: WorkspaceSources, suggestions: SuggestionService, git: GitService, agents: AgentService,
-        sessions: SessionService, events: EventBroker, status: StatusService
+        preferences: PreferenceService,
+        projects: ProjectService,
+        workspaces: WorkspaceService,
+        sources: WorkspaceSources,
+        suggestions: SuggestionService,
+        git: GitService,
+        agents: AgentService,
+        sessions: SessionService,
+        events: EventBroker,
+        status: StatusService
     ) {
         self.preferences = preferences
         self.projects = projects

@@ -18,7 +18,10 @@ package final class ServerProcess: Sendable {
     ///
     /// - Parameter command: a program that runs the executable, whose path is its last argument.
     package init(
-        in directory: TemporaryDirectory, port: Int, environment: [String: String] = [:], command: [String] = []
+        in directory: TemporaryDirectory,
+        port: Int,
+        environment: [String: String] = [:],
+        command: [String] = []
     ) async throws {
         let process = Self.process(in: directory, port: port, environment: environment)
         if !command.isEmpty {
@@ -34,7 +37,9 @@ package final class ServerProcess: Sendable {
     }
 
     private static func process(
-        in directory: TemporaryDirectory, port: Int, environment: [String: String]
+        in directory: TemporaryDirectory,
+        port: Int,
+        environment: [String: String]
     ) -> Process {
         let process = Process()
         process.executableURL = URL(filePath: executable)
@@ -81,7 +86,9 @@ package final class ServerProcess: Sendable {
 
     /// Runs the executable to its end; returns its exit code and what it printed.
     package static func run(
-        _ arguments: [String], environment: [String: String], in directory: TemporaryDirectory
+        _ arguments: [String],
+        environment: [String: String],
+        in directory: TemporaryDirectory
     ) throws -> (status: Int32, output: String) {
         let process = process(in: directory, port: 0, environment: environment)
         process.arguments = arguments
@@ -104,7 +111,9 @@ package final class ServerProcess: Sendable {
 
 extension FileHandle {
     fileprivate static func appending(to path: String) throws -> FileHandle {
-        if !FileManager.default.fileExists(atPath: path) { _ = FileManager.default.createFile(atPath: path, contents: nil) }
+        if !FileManager.default.fileExists(atPath: path) {
+            _ = FileManager.default.createFile(atPath: path, contents: nil)
+        }
         let handle = try FileHandle(forWritingTo: URL(filePath: path))
         try handle.seekToEnd()
         return handle

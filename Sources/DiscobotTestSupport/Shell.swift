@@ -13,9 +13,12 @@ package enum Shell {
     @discardableResult
     package static func run(_ script: String, _ arguments: String...) async throws -> String {
         let result = try await Subprocess.run(
-            .name("sh"), arguments: Arguments(["-ec", script] + arguments),
+            .name("sh"),
+            arguments: Arguments(["-ec", script] + arguments),
             environment: .inherit.updating(["GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"]),
-            output: .string(limit: 1 << 20), error: .string(limit: 1 << 20))
+            output: .string(limit: 1 << 20),
+            error: .string(limit: 1 << 20)
+        )
         guard result.terminationStatus.isSuccess else { throw Failed(description: result.standardError) }
         return result.standardOutput
     }

@@ -33,7 +33,9 @@ package struct TemporaryDirectory: Sendable {
             """
             git init -q -b main "$0" && cd "$0" && echo hello > README.md && git add . &&
             git -c user.name=Test -c user.email=test@localhost commit -q -m First
-            """, file(name))
+            """,
+            file(name)
+        )
         return file(name)
     }
 
@@ -49,7 +51,10 @@ package struct TemporaryDirectory: Sendable {
                     printf "M 100644 inline directory%d/file%d.txt\ndata %d\n%s\n", i % 100, i, length(text), text
                 }
             }' | git fast-import --quiet && git reset -q --hard
-            """#, file(name), String(commits))
+            """#,
+            file(name),
+            String(commits)
+        )
         return file(name)
     }
 }

@@ -25,13 +25,19 @@ package struct TestClient: Sendable {
 
     /// Sends a request; `body` is JSON text.
     package func send(
-        _ method: HTTPRequest.Method, _ path: String, _ body: String? = nil, headers: [String: String] = [:]
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ body: String? = nil,
+        headers: [String: String] = [:]
     ) async throws -> Answer {
         try await send(method, path, bytes: body.map { Array($0.utf8) }, headers: headers)
     }
 
     package func send(
-        _ method: HTTPRequest.Method, _ path: String, bytes: [UInt8]?, headers: [String: String] = [:]
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        bytes: [UInt8]?,
+        headers: [String: String] = [:]
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: base + path)
         request.method = HTTPMethod(rawValue: method.rawValue)
@@ -41,8 +47,10 @@ package struct TestClient: Sendable {
         let body = try await response.body.collect(upTo: 64 << 20)
         let fields = response.headers.map { ($0.name.lowercased(), $0.value) }
         return Answer(
-            status: Int(response.status.code), headers: Dictionary(fields, uniquingKeysWith: { $1 }),
-            body: Data(body.readableBytesView))
+            status: Int(response.status.code),
+            headers: Dictionary(fields, uniquingKeysWith: { $1 }),
+            body: Data(body.readableBytesView)
+        )
     }
 
     package func get(_ path: String) async throws -> Answer { try await send(.get, path) }
@@ -62,7 +70,9 @@ extension TestClient {
 
     /// Follows an event stream and hands each event to `body` until that returns a value.
     package func follow<Value: Sendable>(
-        _ path: String, headers: [String: String] = [:], until body: (StreamedEvent) async throws -> Value?
+        _ path: String,
+        headers: [String: String] = [:],
+        until body: (StreamedEvent) async throws -> Value?
     ) async throws -> Value {
         var request = HTTPClientRequest(url: base + path)
         for (name, value) in headers { request.headers.add(name: name, value: value) }

@@ -22,7 +22,9 @@ package struct TestServer: Sendable {
             return try await TemporaryDirectory.with { try await with(configure, in: $0, body) }
         }
         var options = ServerOptions(
-            databasePath: directory.file("data/discobot.db"), workspaceDirectory: directory.file("data/workspaces"))
+            databasePath: directory.file("data/discobot.db"),
+            workspaceDirectory: directory.file("data/workspaces")
+        )
         options.port = 0
         options.dockerHost = "unix://\(directory.path)/no-docker.sock"
         options.dispatcher.retryBackoff = .milliseconds(10)
@@ -31,7 +33,8 @@ package struct TestServer: Sendable {
     }
 
     private static func run<Value: Sendable>(
-        _ options: ServerOptions, _ directory: TemporaryDirectory,
+        _ options: ServerOptions,
+        _ directory: TemporaryDirectory,
         _ body: @escaping @Sendable (TestServer) async throws -> Value
     ) async throws -> Value {
         var logger = Logger(label: "test", factory: { StreamLogHandler.standardError(label: $0) })

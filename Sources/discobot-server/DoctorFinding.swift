@@ -33,7 +33,10 @@ struct DoctorFinding {
     private static func git() async -> DoctorFinding {
         guard let version = await GitCommand.version() else {
             return DoctorFinding(
-                verdict: .error, subject: "git", detail: "not found; install it (Debian: apt-get install git)")
+                verdict: .error,
+                subject: "git",
+                detail: "not found; install it (Debian: apt-get install git)"
+            )
         }
         return DoctorFinding(verdict: .ok, subject: "git", detail: version)
     }
@@ -42,8 +45,10 @@ struct DoctorFinding {
         guard let version = try? DatabaseQueue().read({ try String.fetchOne($0, sql: "SELECT sqlite_version()") })
         else {
             return DoctorFinding(
-                verdict: .error, subject: "SQLite",
-                detail: "does not work; reinstall it (Debian: apt-get install --reinstall libsqlite3-0)")
+                verdict: .error,
+                subject: "SQLite",
+                detail: "does not work; reinstall it (Debian: apt-get install --reinstall libsqlite3-0)"
+            )
         }
         return DoctorFinding(verdict: .ok, subject: "SQLite", detail: version)
     }
@@ -56,7 +61,10 @@ struct DoctorFinding {
                 return DoctorFinding(verdict: .ok, subject: subject, detail: state.version ?? "available")
             }
             return DoctorFinding(
-                verdict: .warning, subject: subject, detail: "\(problem.reason). \(problem.remedy)")
+                verdict: .warning,
+                subject: subject,
+                detail: "\(problem.reason). \(problem.remedy)"
+            )
         }
     }
 
@@ -64,7 +72,10 @@ struct DoctorFinding {
         let subject = "port \(options.port) on \(options.host)"
         guard isFree(options) else {
             return DoctorFinding(
-                verdict: .error, subject: subject, detail: "cannot be used; stop what uses it or set HOST and PORT")
+                verdict: .error,
+                subject: subject,
+                detail: "cannot be used; stop what uses it or set HOST and PORT"
+            )
         }
         return DoctorFinding(verdict: .ok, subject: subject, detail: "free")
     }
@@ -95,8 +106,10 @@ struct DoctorFinding {
         }
         guard access(existing, W_OK) == 0 else {
             return DoctorFinding(
-                verdict: .error, subject: subject,
-                detail: "\(existing) cannot be written; change who owns it, or set DATABASE_DSN and WORKSPACE_DIR")
+                verdict: .error,
+                subject: subject,
+                detail: "\(existing) cannot be written; change who owns it, or set DATABASE_DSN and WORKSPACE_DIR"
+            )
         }
         return DoctorFinding(verdict: .ok, subject: subject, detail: "can be written")
     }

@@ -29,7 +29,8 @@ struct HTTPService: Service, CustomStringConvertible {
                 if !hasSaidSo {
                     logger.notice(
                         "the port is in use; waiting for it",
-                        metadata: ["port": "\(options.port)", "seconds": "\(options.startTimeout.components.seconds)"])
+                        metadata: ["port": "\(options.port)", "seconds": "\(options.startTimeout.components.seconds)"]
+                    )
                     hasSaidSo = true
                 }
                 try await Task.sleep(for: .milliseconds(500))

@@ -19,7 +19,9 @@ package struct Server: Sendable {
     ///
     /// - Parameter onRunning: called with the port once the server answers.
     package static func build(
-        _ options: ServerOptions, logger: Logger, onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+        _ options: ServerOptions,
+        logger: Logger,
+        onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) async throws -> Server {
         let origins = try AllowedOrigins(options.corsOrigins)
         let database = try await SQLiteDatabase(path: options.databasePath, lockTimeout: options.startTimeout)
@@ -34,7 +36,9 @@ package struct Server: Sendable {
     }
 
     private static func makeServices(
-        _ options: ServerOptions, store: Store, broker: EventBroker
+        _ options: ServerOptions,
+        store: Store,
+        broker: EventBroker
     ) async throws -> APIServices {
         let jobs = JobQueue(maxAttempts: options.maxJobAttempts)
         let providers = makeProviders(options)
@@ -42,7 +46,12 @@ package struct Server: Sendable {
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
         let workspaces = WorkspaceService(
-            store: store, jobs: jobs, events: broker, directories: directories(options), sources: sources)
+            store: store,
+            jobs: jobs,
+            events: broker,
+            directories: directories(options),
+            sources: sources
+        )
         return APIServices(
             preferences: PreferenceService(store: store),
             projects: projects,

@@ -54,7 +54,9 @@ extension ServerOptions {
         maxJobAttempts = try environment.integer("JOB_MAX_ATTEMPTS", in: 1...100) ?? maxJobAttempts
         guard dispatcher.heartbeatInterval < dispatcher.leaseDuration else {
             throw environment.complaint(
-                "DISPATCHER_HEARTBEAT_TIMEOUT", "must be longer than DISPATCHER_HEARTBEAT_INTERVAL")
+                "DISPATCHER_HEARTBEAT_TIMEOUT",
+                "must be longer than DISPATCHER_HEARTBEAT_INTERVAL"
+            )
         }
         guard dispatcher.jobTimeout < dispatcher.staleTimeout else {
             throw environment.complaint("DISPATCHER_STALE_JOB_TIMEOUT", "must be longer than DISPATCHER_JOB_TIMEOUT")
@@ -71,7 +73,9 @@ extension ServerOptions {
         guard dsn.hasSuffix(".db") || dsn.hasSuffix(".sqlite") else {
             // Not repeated: it may hold a password.
             throw environment.complaint(
-                "DATABASE_DSN", "must be sqlite://PATH or a path that ends in .db or .sqlite; this version has SQLite only")
+                "DATABASE_DSN",
+                "must be sqlite://PATH or a path that ends in .db or .sqlite; this version has SQLite only"
+            )
         }
         return environment.absolute(dsn)
     }

@@ -16,7 +16,9 @@ struct ValueTests {
     @Test
     func `a random id is a version 4 UUID in lower case`() {
         let id = ID<Project>.random()
-        #expect(id.rawValue.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/) != nil)
+        #expect(
+            id.rawValue.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/) != nil
+        )
         #expect(id != ID<Project>.random())
     }
 

@@ -8,7 +8,8 @@ import Testing
 @Suite(.timeLimit(.minutes(1)))
 struct CommandLineTests {
     private func run(
-        _ arguments: String..., environment: [String: String] = [:],
+        _ arguments: String...,
+        environment: [String: String] = [:],
         prepare: (TemporaryDirectory) throws -> Void = { _ in }
     ) async throws -> (status: Int32, output: String) {
         try await TemporaryDirectory.with { directory in

@@ -10,12 +10,16 @@ import Testing
 struct CrashTests {
     /// What must hold however often the server died: every workspace is settled, the log has no hole and no duplicate,
     /// no job is left, and nothing half done lies about.
-    private func checkRecovery(_ client: TestClient, workspaces: Set<String>, in directory: TemporaryDirectory) async throws {
+    private func checkRecovery(_ client: TestClient, workspaces: Set<String>, in directory: TemporaryDirectory)
+        async throws
+    {
         for id in workspaces { try await client.settled(workspace: id) }
         let listed = try await client.get("/api/projects/local/workspaces").json["workspaces"].list
         #expect(Set(listed.compactMap(\.["id"].string)) == workspaces)
         for workspace in listed where workspace["status"].string == "ready" {
-            let status = try await client.get("/api/projects/local/workspaces/\(workspace["id"].string ?? "")/git/status")
+            let status = try await client.get(
+                "/api/projects/local/workspaces/\(workspace["id"].string ?? "")/git/status"
+            )
             #expect(status.json["isClean"].bool == true, "\(status.text)")
         }
         try await checkEvents(client)
@@ -29,7 +33,9 @@ struct CrashTests {
         var cursor: String? = "0"
         while let after = cursor {
             let page = try await client.send(
-                .get, "/api/projects/local/events?limit=1000&after=\(after)", headers: ["Accept": "application/json"]
+                .get,
+                "/api/projects/local/events?limit=1000&after=\(after)",
+                headers: ["Accept": "application/json"]
             ).json
             sequences += page["events"].list.compactMap { $0["seq"].int }
             jobs += page["events"].list.filter { $0["type"].string == "job_completed" }
@@ -52,9 +58,16 @@ struct CrashTests {
                 let server = try await ServerProcess(in: directory, port: port, environment: environment)
                 let client = server.client
                 let created = try await client.post(
-                    "/api/projects/local/workspaces", #"{"path":"file://\#(source)","sourceType":"git"}"#)
+                    "/api/projects/local/workspaces",
+                    #"{"path":"file://\#(source)","sourceType":"git"}"#
+                )
                 if let id = created.json["id"].string { workspaces.insert(id) }
-                acknowledged = await Self.write(to: client, from: acknowledged, until: Int.random(in: 0...60), round: round)
+                acknowledged = await Self.write(
+                    to: client,
+                    from: acknowledged,
+                    until: Int.random(in: 0...60),
+                    round: round
+                )
                 server.kill()
             }
             let server = try await ServerProcess(in: directory, port: port, environment: environment)
@@ -62,6 +75,8 @@ struct CrashTests {
             let stored = try await server.client.get("/api/preferences/counter").json["value"].string
             #expect(Int(stored ?? "") ?? -1 >= acknowledged, "an acknowledged write was lost")
             try await checkRecovery(server.client, workspaces: workspaces, in: directory)
+            let log = try String(contentsOfFile: directory.file("server.log"), encoding: .utf8)
+            #expect(log.contains("job of a lost worker taken over"), "no kill has hit a running job")
             #expect(server.terminate() == 0)
         }
     }
@@ -89,7 +104,8 @@ struct CrashTests {
                 let client = server.client
                 if id == nil {
                     id = try await client.post(
-                        "/api/projects/local/workspaces", #"{"path":"file://\#(source)","sourceType":"git"}"#
+                        "/api/projects/local/workspaces",
+                        #"{"path":"file://\#(source)","sourceType":"git"}"#
                     ).json["id"].string
                 }
                 let path = "/api/projects/local/workspaces/\(id ?? "")"

@@ -64,7 +64,8 @@ struct LifecycleTests {
             try await TestServer.with {
                 $0.port = squatter.port
                 $0.startTimeout = .zero
-            } _: { _ in }
+            } _: { _ in
+            }
         }
         #expect(error?.message.contains("PORT: another process uses port \(squatter.port)") == true)
     }
@@ -79,8 +80,10 @@ struct LifecycleTests {
                 mount -t tmpfs -o size=1500k tmpfs "$0/data" && exec "$1"
                 """
             let server = try await ServerProcess(
-                in: directory, port: port,
-                command: ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", script, directory.path])
+                in: directory,
+                port: port,
+                command: ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", script, directory.path]
+            )
             #expect(try await server.client.put("/api/preferences/kept", #"{"value":"v"}"#).status == 200)
             let large = String(repeating: "x", count: 300_000)
             var statuses: [Int] = []

@@ -80,7 +80,8 @@ struct ServerOptionsTests {
     }
 
     @Test(arguments: [
-        (#""two words""#, "two words"), ("'single'", "single"), ("plain", "plain"), (#""half"#, #""half"#), ("\"", "\""),
+        (#""two words""#, "two words"), ("'single'", "single"), ("plain", "plain"), (#""half"#, #""half"#),
+        ("\"", "\""),
         ("\"\"", ""), (#"say "hi""#, #"say "hi""#),
     ])
     func `quotes around a value in the file are no part of it`(written: String, value: String) {

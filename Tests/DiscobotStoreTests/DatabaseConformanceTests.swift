@@ -22,7 +22,10 @@ struct DatabaseConformanceTests {
     @Test(arguments: StoreBackend.allCases)
     func `values come back as they went in`(backend: StoreBackend) async throws {
         try await withTable(backend) { database in
-            let texts = ["", "plain", "it's \"quoted\" $1 ? :x", "日本 🙂 \u{301}", "line\nbreak\ttab", String(repeating: "x", count: 100_000)]
+            let texts = [
+                "", "plain", "it's \"quoted\" $1 ? :x", "日本 🙂 \u{301}", "line\nbreak\ttab",
+                String(repeating: "x", count: 100_000),
+            ]
             for (index, text) in texts.enumerated() {
                 try await database.write { try $0.execute("INSERT INTO things VALUES (\(text), \(index + 1), NULL)") }
                 let row = try await database.read { connection in

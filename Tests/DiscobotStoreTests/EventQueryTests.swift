@@ -9,7 +9,8 @@ import Testing
 @Suite(.timeLimit(.minutes(1)))
 struct EventQueryTests {
     private func withProject(
-        _ backend: StoreBackend, _ body: (Store, ID<Project>) async throws -> Void
+        _ backend: StoreBackend,
+        _ body: (Store, ID<Project>) async throws -> Void
     ) async throws {
         try await backend.withStore { store in
             let now = Timestamp.now

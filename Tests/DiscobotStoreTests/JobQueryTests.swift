@@ -11,12 +11,21 @@ struct JobQueryTests {
     private static let kind: Job.Kind = "test"
 
     private func request(
-        _ payload: String = "{}", project: ID<Project> = "p", resource: Job.Resource? = nil, priority: Int = 10,
+        _ payload: String = "{}",
+        project: ID<Project> = "p",
+        resource: Job.Resource? = nil,
+        priority: Int = 10,
         queues: Bool = false
     ) -> JobRequest {
         JobRequest(
-            kind: Self.kind, projectID: project, resource: resource, payload: payload, priority: priority,
-            maxAttempts: 3, queues: queues)
+            kind: Self.kind,
+            projectID: project,
+            resource: resource,
+            payload: payload,
+            priority: priority,
+            maxAttempts: 3,
+            queues: queues
+        )
     }
 
     private func lease(_ worker: String = "w", for duration: Duration = .seconds(60)) -> JobLease {

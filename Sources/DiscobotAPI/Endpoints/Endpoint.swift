@@ -27,29 +27,50 @@ struct Endpoint: Sendable {
     let access: Access
 
     static func open(
-        _ method: HTTPRequest.Method, _ pattern: String, _ summary: String, use handler: @escaping Handler
+        _ method: HTTPRequest.Method,
+        _ pattern: String,
+        _ summary: String,
+        use handler: @escaping Handler
     ) -> Endpoint {
         Endpoint(method: method, pattern: pattern, summary: summary, parameters: [], body: nil, access: .open(handler))
     }
 
     static func user(
-        _ method: HTTPRequest.Method, _ pattern: String, _ summary: String, _ parameters: [EndpointParameter] = [],
-        body: JSONValue? = nil, use handler: @escaping Handler
+        _ method: HTTPRequest.Method,
+        _ pattern: String,
+        _ summary: String,
+        _ parameters: [EndpointParameter] = [],
+        body: JSONValue? = nil,
+        use handler: @escaping Handler
     ) -> Endpoint {
         Endpoint(
-            method: method, pattern: pattern, summary: summary, parameters: parameters, body: body,
-            access: .user(handler))
+            method: method,
+            pattern: pattern,
+            summary: summary,
+            parameters: parameters,
+            body: body,
+            access: .user(handler)
+        )
     }
 
     /// - Parameter pattern: what follows `/api/projects/{projectId}`.
     static func project(
-        _ method: HTTPRequest.Method, _ pattern: String, _ summary: String, _ parameters: [EndpointParameter] = [],
-        body: JSONValue? = nil, role: ProjectRole = .member, use handler: @escaping ProjectHandler
+        _ method: HTTPRequest.Method,
+        _ pattern: String,
+        _ summary: String,
+        _ parameters: [EndpointParameter] = [],
+        body: JSONValue? = nil,
+        role: ProjectRole = .member,
+        use handler: @escaping ProjectHandler
     ) -> Endpoint {
         Endpoint(
-            method: method, pattern: "/api/projects/{projectId}\(pattern)", summary: summary,
-            parameters: [.path("projectId", example: Project.localID.rawValue)] + parameters, body: body,
-            access: .project(role, handler))
+            method: method,
+            pattern: "/api/projects/{projectId}\(pattern)",
+            summary: summary,
+            parameters: [.path("projectId", example: Project.localID.rawValue)] + parameters,
+            body: body,
+            access: .project(role, handler)
+        )
     }
 
     /// Whether `path` has the form of the pattern.

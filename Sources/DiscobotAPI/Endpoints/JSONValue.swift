@@ -50,7 +50,8 @@ extension JSONValue: Decodable {
     init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: FieldName.self) {
             self = .object(
-                try container.allKeys.map { ($0.stringValue, try container.decode(JSONValue.self, forKey: $0)) })
+                try container.allKeys.map { ($0.stringValue, try container.decode(JSONValue.self, forKey: $0)) }
+            )
             return
         }
         let single = try decoder.singleValueContainer()

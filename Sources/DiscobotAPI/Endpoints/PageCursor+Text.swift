@@ -6,7 +6,10 @@ import FoundationEssentials
 /// Cursors are opaque to clients: base64url of what continues the list.
 enum OpaqueCursor {
     static func encode(_ text: String) -> String {
-        Data(text.utf8).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        Data(text.utf8).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing(
+            "=",
+            with: ""
+        )
     }
 
     /// Throws `invalidArgument` for text that is no cursor.

@@ -14,7 +14,8 @@ struct ErrorMiddleware: RouterMiddleware {
     let methods: @Sendable (_ path: String) -> [HTTPRequest.Method]
 
     func handle(
-        _ request: Request, context: AppRequestContext,
+        _ request: Request,
+        context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
         do {
@@ -52,7 +53,9 @@ struct ErrorMiddleware: RouterMiddleware {
         }
         let names = allowed.map(\.rawValue).joined(separator: ", ")
         var response = try Response.json(
-            ErrorBody("\(request.method) is not allowed here; allowed: \(names)"), status: .methodNotAllowed)
+            ErrorBody("\(request.method) is not allowed here; allowed: \(names)"),
+            status: .methodNotAllowed
+        )
         response.headers[.allow] = names
         return response
     }

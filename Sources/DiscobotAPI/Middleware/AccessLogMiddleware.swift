@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import HTTPTypes
 import Hummingbird
-import DiscobotModel
 import Logging
 
 /// Names each request in its answer, and logs it: at `info` what changes something or fails, at `debug` the rest.
 struct AccessLogMiddleware: RouterMiddleware {
     func handle(
-        _ request: Request, context: AppRequestContext,
+        _ request: Request,
+        context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
         let start = ContinuousClock.now
@@ -16,12 +17,14 @@ struct AccessLogMiddleware: RouterMiddleware {
         response.headers[.requestID] = context.id
         let isQuiet = request.method == .get && response.status.code < 400
         context.logger.log(
-            level: isQuiet ? .debug : .info, "request",
+            level: isQuiet ? .debug : .info,
+            "request",
             metadata: [
                 // Without the query, which may carry what should not be logged.
                 "method": "\(request.method)", "path": "\(request.uri.path)", "status": "\(response.status.code)",
                 "ms": "\((ContinuousClock.now - start).milliseconds)",
-            ])
+            ]
+        )
         return response
     }
 }

@@ -13,7 +13,8 @@ struct CORSMiddleware: RouterMiddleware {
     let origins: AllowedOrigins
 
     func handle(
-        _ request: Request, context: AppRequestContext,
+        _ request: Request,
+        context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
         guard let origin = request.headers[.origin], !isSameOrigin(origin, request) else {
@@ -21,7 +22,8 @@ struct CORSMiddleware: RouterMiddleware {
         }
         guard origins.contains(origin) else { return try await answerForeign(request, context, next: next) }
         var response =
-            isPreflight(request) ? Response(status: .noContent, headers: Self.permissions) : try await next(request, context)
+            isPreflight(request)
+            ? Response(status: .noContent, headers: Self.permissions) : try await next(request, context)
         response.headers[.accessControlAllowOrigin] = origin
         response.headers[.accessControlAllowCredentials] = "true"
         response.headers[.accessControlExposeHeaders] = "Link, X-Request-Id"
@@ -30,12 +32,15 @@ struct CORSMiddleware: RouterMiddleware {
     }
 
     private func answerForeign(
-        _ request: Request, _ context: AppRequestContext,
+        _ request: Request,
+        _ context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
         guard [.get, .head, .options].contains(request.method) else {
             return try .json(
-                ErrorBody("requests from this origin are not allowed; see CORS_ORIGINS"), status: .forbidden)
+                ErrorBody("requests from this origin are not allowed; see CORS_ORIGINS"),
+                status: .forbidden
+            )
         }
         return isPreflight(request) ? Response(status: .noContent) : try await next(request, context)
     }

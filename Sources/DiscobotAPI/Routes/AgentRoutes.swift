@@ -22,12 +22,17 @@ struct AgentRoutes: Sendable {
                 .project(.get, "/agents/types", "The kinds of agents there are", use: types),
                 .project(.get, "/agents/auth-providers", "Whose keys agents can use", use: authProviders),
                 .project(
-                    .post, "/agents/default", "Choose the agent of new sessions", body: ["agentId": ""],
-                    use: makeDefault),
+                    .post,
+                    "/agents/default",
+                    "Choose the agent of new sessions",
+                    body: ["agentId": ""],
+                    use: makeDefault
+                ),
                 .project(.get, "/agents/{agentId}", "One agent", id, use: get),
                 .project(.put, "/agents/{agentId}", "Change an agent", id, body: example, use: update),
                 .project(.delete, "/agents/{agentId}", "Remove an agent; its sessions stay", id, use: delete),
-            ])
+            ]
+        )
     }
 
     private struct ListResponse: Encodable {

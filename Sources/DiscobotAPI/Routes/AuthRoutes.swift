@@ -22,6 +22,12 @@ struct AuthRoutes: Sendable {
         let user = request.user
         return try .json(
             UserResponse(
-                id: user.id, email: user.email, name: user.name, avatarUrl: user.avatarURL, provider: user.provider))
+                id: user.id,
+                email: user.email,
+                name: user.name,
+                avatarUrl: user.avatarURL,
+                provider: user.provider
+            )
+        )
     }
 }

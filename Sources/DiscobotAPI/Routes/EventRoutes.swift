@@ -16,10 +16,14 @@ struct EventRoutes: Sendable {
             name: "Events",
             endpoints: [
                 .project(
-                    .get, "/events", "What happens in a project, as server-sent events",
+                    .get,
+                    "/events",
+                    "What happens in a project, as server-sent events",
                     [.query("after"), .query("since", example: "2026-01-01T00:00:00Z")] + EndpointParameter.page,
-                    use: follow)
-            ])
+                    use: follow
+                )
+            ]
+        )
     }
 
     private func follow(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -40,7 +44,10 @@ struct EventRoutes: Sendable {
 
     @concurrent
     private func send(_ subscription: EventSubscription, to stream: inout EventStream) async throws {
-        let greeting = String(decoding: try JSONEncoder().encode(Greeting(projectId: subscription.project)), as: UTF8.self)
+        let greeting = String(
+            decoding: try JSONEncoder().encode(Greeting(projectId: subscription.project)),
+            as: UTF8.self
+        )
         try await stream.write(ServerSentEvent(event: "connected", data: greeting).bytes)
         if subscription.isReset {
             try await stream.write(ServerSentEvent(event: "reset", data: greeting).bytes)
@@ -82,7 +89,9 @@ struct EventRoutes: Sendable {
         return try .json(
             ListResponse(
                 events: page.map(EventResponse.init),
-                nextCursor: found.count > limit ? page.last?.id : nil))
+                nextCursor: found.count > limit ? page.last?.id : nil
+            )
+        )
     }
 }
 
@@ -107,7 +116,8 @@ extension Event {
     /// The event as a frame of a stream.
     package var frame: [UInt8] {
         // The parts are known to need no escaping; encoding them again would cost more than all the rest.
-        let json = #"{"id":"\#(id)","seq":\#(sequence),"type":"\#(type)","timestamp":"\#(timestamp.rfc3339)","data":\#(data)}"#
+        let json =
+            #"{"id":"\#(id)","seq":\#(sequence),"type":"\#(type)","timestamp":"\#(timestamp.rfc3339)","data":\#(data)}"#
         return ServerSentEvent(id: id, event: type, data: json).bytes
     }
 }

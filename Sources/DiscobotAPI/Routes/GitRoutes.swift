@@ -23,18 +23,30 @@ struct GitRoutes: Sendable {
             endpoint(.get, "status", "Branch and changed files", use: status),
             endpoint(.get, "branches", "Local and remote branches", use: branches),
             endpoint(
-                .get, "diff", "Changes, file by file",
+                .get,
+                "diff",
+                "Changes, file by file",
                 [
                     .query("staged", example: "false"), .query("base", example: "HEAD~1"), .query("head"),
                     .query("path"),
-                ], use: diff),
+                ],
+                use: diff
+            ),
             endpoint(.get, "files", "All files of a commit", [.query("ref", example: "HEAD")], use: files),
             endpoint(
-                .get, "file", "One file, of the working copy or of a commit",
-                [.query("path", isRequired: true, example: "README.md"), .query("ref")], use: file),
+                .get,
+                "file",
+                "One file, of the working copy or of a commit",
+                [.query("path", isRequired: true, example: "README.md"), .query("ref")],
+                use: file
+            ),
             endpoint(
-                .get, "log", "Commits, newest first",
-                [.query("ref", example: "HEAD")] + EndpointParameter.page, use: log),
+                .get,
+                "log",
+                "Commits, newest first",
+                [.query("ref", example: "HEAD")] + EndpointParameter.page,
+                use: log
+            ),
         ]
     }
 
@@ -43,23 +55,39 @@ struct GitRoutes: Sendable {
             endpoint(.post, "fetch", "Fetch all remotes and prune", use: fetch),
             endpoint(.post, "checkout", "Check out a branch, tag or commit", body: ["ref": "main"], use: checkout),
             endpoint(
-                .post, "file", "Write a file of the working copy",
-                body: ["path": "notes.txt", "content": "Hello\n"], use: writeFile),
+                .post,
+                "file",
+                "Write a file of the working copy",
+                body: ["path": "notes.txt", "content": "Hello\n"],
+                use: writeFile
+            ),
             endpoint(.post, "stage", "Stage paths; an empty list means everything", body: ["paths": []], use: stage),
             endpoint(
-                .post, "commit", "Commit what is staged",
-                body: ["message": "Change something", "authorName": nil, "authorEmail": nil], use: commit),
+                .post,
+                "commit",
+                "Commit what is staged",
+                body: ["message": "Change something", "authorName": nil, "authorEmail": nil],
+                use: commit
+            ),
         ]
     }
 
     private typealias Handler = @Sendable (APIRequest, GitService.Target) async throws -> Response
 
     private func endpoint(
-        _ method: HTTPRequest.Method, _ name: String, _ summary: String, _ parameters: [EndpointParameter] = [],
-        body: JSONValue? = nil, use handler: @escaping Handler
+        _ method: HTTPRequest.Method,
+        _ name: String,
+        _ summary: String,
+        _ parameters: [EndpointParameter] = [],
+        body: JSONValue? = nil,
+        use handler: @escaping Handler
     ) -> Endpoint {
         .project(
-            method, "/workspaces/{workspaceId}/git/\(name)", summary, [.path("workspaceId")] + parameters, body: body
+            method,
+            "/workspaces/{workspaceId}/git/\(name)",
+            summary,
+            [.path("workspaceId")] + parameters,
+            body: body
         ) { request, project in
             try await handler(request, .init(workspace: request.id("workspaceId"), project: project))
         }

@@ -23,7 +23,8 @@ struct InfrastructureRoutes: Sendable {
                 .open(.get, "/api/status", "What a user should know about the server", use: messages),
                 .open(.get, "/api/routes", "This list", use: describe),
                 .open(.get, "/api/ui", "A page to try each call", use: browser),
-            ])
+            ]
+        )
     }
 
     private struct HealthResponse: Encodable {
@@ -43,7 +44,9 @@ struct InfrastructureRoutes: Sendable {
     private func ready(_ request: APIRequest) async throws -> Response {
         let states = await status.providerStates().states
         let providers = Dictionary(
-            states.map { ($0.name, $0.state.problem?.reason ?? "ok") }, uniquingKeysWith: { first, _ in first })
+            states.map { ($0.name, $0.state.problem?.reason ?? "ok") },
+            uniquingKeysWith: { first, _ in first }
+        )
         do {
             try await status.checkDatabase()
             return try .json(ReadyResponse(ready: true, database: "ok", providers: providers))

@@ -16,12 +16,17 @@ struct PreferenceRoutes: Sendable {
             endpoints: [
                 .user(.get, "/api/preferences", "All preferences of the user", use: list),
                 .user(
-                    .put, "/api/preferences", "Set several preferences at once",
-                    body: ["preferences": ["editor.theme": "dark"]], use: putAll),
+                    .put,
+                    "/api/preferences",
+                    "Set several preferences at once",
+                    body: ["preferences": ["editor.theme": "dark"]],
+                    use: putAll
+                ),
                 .user(.get, "/api/preferences/{key}", "One preference", key, use: get),
                 .user(.put, "/api/preferences/{key}", "Set a preference", key, body: ["value": "dark"], use: put),
                 .user(.delete, "/api/preferences/{key}", "Remove a preference", key, use: delete),
-            ])
+            ]
+        )
     }
 
     private struct PreferenceResponse: Encodable {

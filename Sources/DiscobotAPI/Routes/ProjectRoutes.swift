@@ -19,7 +19,8 @@ struct ProjectRoutes: Sendable {
                 .project(.put, "", "Rename a project", body: ["name": "New name"], role: .admin, use: update),
                 .project(.delete, "", "Remove a project and everything in it", role: .owner, use: delete),
                 .project(.get, "/members", "Who is member of a project", use: members),
-            ])
+            ]
+        )
     }
 
     private struct ProjectResponse: Encodable {

@@ -15,12 +15,19 @@ struct SessionRoutes: Sendable {
         return EndpointGroup(
             name: "Sessions",
             endpoints: [
-                .project(.get, "/sessions", "The sessions of a project, newest first", EndpointParameter.page, use: list),
+                .project(
+                    .get,
+                    "/sessions",
+                    "The sessions of a project, newest first",
+                    EndpointParameter.page,
+                    use: list
+                ),
                 .project(.get, "/sessions/{sessionId}", "One session", id, use: get),
                 .project(.put, "/sessions/{sessionId}", "Change a session", id, body: example, use: update),
                 .project(.patch, "/sessions/{sessionId}", "Change a session", id, body: example, use: update),
                 .project(.delete, "/sessions/{sessionId}", "Remove a session", id, use: delete),
-            ])
+            ]
+        )
     }
 
     private func list(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -50,7 +57,8 @@ struct SessionRoutes: Sendable {
         let allowed = SessionStatus.allCases.filter { $0 != .removing && $0 != .removed }
         guard let status = allowed.first(where: { $0.rawValue == name }) else {
             throw ServerError.invalidArgument(
-                "status must be one of: \(allowed.map(\.rawValue).joined(separator: ", "))")
+                "status must be one of: \(allowed.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         return status
     }

@@ -17,19 +17,37 @@ struct WorkspaceRoutes: Sendable {
             endpoints: [
                 .project(.get, "/workspaces", "The workspaces of a project", use: list),
                 .project(
-                    .post, "/workspaces", "Make a workspace of a local repository or a git URL",
-                    body: ["path": "~/my-repository", "sourceType": "local", "displayName": nil], use: create),
+                    .post,
+                    "/workspaces",
+                    "Make a workspace of a local repository or a git URL",
+                    body: ["path": "~/my-repository", "sourceType": "local", "displayName": nil],
+                    use: create
+                ),
                 .project(.get, "/workspaces/{workspaceId}", "One workspace with its sessions", id, use: get),
                 .project(
-                    .put, "/workspaces/{workspaceId}", "Change the path or the display name", id,
-                    body: ["displayName": "My repository"], use: update),
+                    .put,
+                    "/workspaces/{workspaceId}",
+                    "Change the path or the display name",
+                    id,
+                    body: ["displayName": "My repository"],
+                    use: update
+                ),
                 .project(
-                    .delete, "/workspaces/{workspaceId}", "Remove a workspace with its sessions",
-                    id + [.query("deleteFiles", example: "false")], use: delete),
+                    .delete,
+                    "/workspaces/{workspaceId}",
+                    "Remove a workspace with its sessions",
+                    id + [.query("deleteFiles", example: "false")],
+                    use: delete
+                ),
                 .project(
-                    .get, "/workspaces/{workspaceId}/sessions", "The sessions of a workspace",
-                    id + [.query("includeClosed", example: "true")] + EndpointParameter.page, use: listSessions),
-            ])
+                    .get,
+                    "/workspaces/{workspaceId}/sessions",
+                    "The sessions of a workspace",
+                    id + [.query("includeClosed", example: "true")] + EndpointParameter.page,
+                    use: listSessions
+                ),
+            ]
+        )
     }
 
     private struct WorkspaceResponse: Encodable {
@@ -106,14 +124,20 @@ struct WorkspaceRoutes: Sendable {
 
     private func delete(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         try await workspaces.delete(
-            request.id("workspaceId"), of: project, deleteFiles: try request.flag("deleteFiles"))
+            request.id("workspaceId"),
+            of: project,
+            deleteFiles: try request.flag("deleteFiles")
+        )
         return try .success()
     }
 
     private func listSessions(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         let page = try await sessions.list(
-            of: request.id("workspaceId"), in: project, includingClosed: try request.flag("includeClosed"),
-            page: try request.page())
+            of: request.id("workspaceId"),
+            in: project,
+            includingClosed: try request.flag("includeClosed"),
+            page: try request.page()
+        )
         return try .json(SessionListResponse(page))
     }
 }

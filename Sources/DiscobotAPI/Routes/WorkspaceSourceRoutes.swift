@@ -17,16 +17,29 @@ struct WorkspaceSourceRoutes: Sendable {
             name: "Workspace sources",
             endpoints: [
                 .project(
-                    .post, "/workspaces/validate", "Whether a path or URL can become a workspace",
-                    body: ["path": "owner/repository", "sourceType": "git"], use: validate),
+                    .post,
+                    "/workspaces/validate",
+                    "Whether a path or URL can become a workspace",
+                    body: ["path": "owner/repository", "sourceType": "git"],
+                    use: validate
+                ),
                 .project(.get, "/workspaces/providers", "The sandbox providers", use: providers),
                 .project(
-                    .get, "/workspaces/providers/{provider}", "One sandbox provider",
-                    [.path("provider", example: "local")], use: provider),
+                    .get,
+                    "/workspaces/providers/{provider}",
+                    "One sandbox provider",
+                    [.path("provider", example: "local")],
+                    use: provider
+                ),
                 .project(
-                    .get, "/suggestions", "Directories that a typed path may become",
-                    [.query("q", isRequired: true, example: "~/"), .query("type", example: "path")], use: suggest),
-            ])
+                    .get,
+                    "/suggestions",
+                    "Directories that a typed path may become",
+                    [.query("q", isRequired: true, example: "~/"), .query("type", example: "path")],
+                    use: suggest
+                ),
+            ]
+        )
     }
 
     private struct ValidateRequest: Decodable {
@@ -50,9 +63,14 @@ struct WorkspaceSourceRoutes: Sendable {
         let paths = type == .local ? suggestions.paths(for: body.path ?? "") : []
         return try .json(
             ValidateResponse(
-                path: verdict.path, sourceType: type.rawValue, valid: verdict.error == nil,
-                classification: verdict.classification, error: verdict.error,
-                suggestions: paths.map(SuggestionResponse.init)))
+                path: verdict.path,
+                sourceType: type.rawValue,
+                valid: verdict.error == nil,
+                classification: verdict.classification,
+                error: verdict.error,
+                suggestions: paths.map(SuggestionResponse.init)
+            )
+        )
     }
 
     private struct ProviderResponse: Encodable {
@@ -81,7 +99,10 @@ struct WorkspaceSourceRoutes: Sendable {
         let responses = states.map { ($0.name, ProviderResponse($0.state)) }
         return try .json(
             ProviderListResponse(
-                providers: Dictionary(responses, uniquingKeysWith: { first, _ in first }), default: standard))
+                providers: Dictionary(responses, uniquingKeysWith: { first, _ in first }),
+                default: standard
+            )
+        )
     }
 
     private func provider(_ request: APIRequest, project: ID<Project>) async throws -> Response {

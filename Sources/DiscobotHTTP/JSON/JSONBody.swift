@@ -10,7 +10,9 @@ package enum JSONBody {
     private static let decoder = JSONDecoder()
 
     /// Throws `invalidArgument` or `tooLarge`.
-    package static func decode<Value: Decodable>(_ type: Value.Type, from body: RequestBody, limit: Int) async throws -> Value {
+    package static func decode<Value: Decodable>(_ type: Value.Type, from body: RequestBody, limit: Int) async throws
+        -> Value
+    {
         let buffer = try await collect(body, limit: limit)
         guard !containsEscapedNUL(buffer.readableBytesView) else {
             throw ServerError.invalidArgument("Invalid request body: NUL characters are not allowed")

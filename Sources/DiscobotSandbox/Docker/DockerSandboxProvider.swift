@@ -18,7 +18,8 @@ package struct DockerSandboxProvider: SandboxProvider {
     package func state() async -> ProviderState {
         let problem = ProviderState.unavailable(
             reason: "no Docker Engine answers at \(socketPath)",
-            remedy: "Start one (Debian: apt-get install docker.io) or name its socket in DOCKER_HOST.")
+            remedy: "Start one (Debian: apt-get install docker.io) or name its socket in DOCKER_HOST."
+        )
         // Connecting to what is not there would be tried again and again until the time is up.
         guard access(socketPath, R_OK | W_OK) == 0 else { return problem }
         let path = socketPath.replacing("/", with: "%2F")

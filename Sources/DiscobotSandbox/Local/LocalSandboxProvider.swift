@@ -11,12 +11,15 @@ package struct LocalSandboxProvider: SandboxProvider {
     package func state() async -> ProviderState {
         guard let version = try? await output("--version") else {
             return .unavailable(
-                reason: "bubblewrap (bwrap) was not found", remedy: "Install it; Debian: apt-get install bubblewrap.")
+                reason: "bubblewrap (bwrap) was not found",
+                remedy: "Install it; Debian: apt-get install bubblewrap."
+            )
         }
         guard (try? await output("--ro-bind", "/", "/", "--unshare-all", "true")) != nil else {
             return .unavailable(
                 reason: "bubblewrap cannot create namespaces here",
-                remedy: "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1).")
+                remedy: "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)."
+            )
         }
         return .available(version: version.split(separator: " ").last.map { String($0).trimmingSuffix("\n") })
     }
@@ -28,7 +31,11 @@ package struct LocalSandboxProvider: SandboxProvider {
         try await withThrowingTaskGroup(of: String.self) { group in
             group.addTask {
                 let result = try await run(
-                    .name("bwrap"), arguments: Arguments(arguments), output: .string(limit: 4096), error: .discarded)
+                    .name("bwrap"),
+                    arguments: Arguments(arguments),
+                    output: .string(limit: 4096),
+                    error: .discarded
+                )
                 guard result.terminationStatus.isSuccess else { throw Failed() }
                 return result.standardOutput
             }

@@ -23,7 +23,11 @@ package struct AgentService: Sendable {
 
     /// Stores an agent; the first one of a project is its default. Throws `invalidArgument`.
     package func create(
-        name: String, description: String, agentType: String, systemPrompt: String?, mcpServers: [MCPServer],
+        name: String,
+        description: String,
+        agentType: String,
+        systemPrompt: String?,
+        mcpServers: [MCPServer],
         in project: ID<Project>
     ) async throws -> Agent {
         try Self.check(name: name, mcpServers: mcpServers)
@@ -34,9 +38,15 @@ package struct AgentService: Sendable {
         }
         return try await store.write { transaction in
             let agent = Agent(
-                id: .random(), projectID: project, name: name, description: description, agentType: agentType,
-                systemPrompt: systemPrompt, mcpServers: mcpServers,
-                isDefault: try transaction.agents(of: project).isEmpty)
+                id: .random(),
+                projectID: project,
+                name: name,
+                description: description,
+                agentType: agentType,
+                systemPrompt: systemPrompt,
+                mcpServers: mcpServers,
+                isDefault: try transaction.agents(of: project).isEmpty
+            )
             try transaction.insert(agent)
             return agent
         }
@@ -100,7 +110,8 @@ package struct AgentService: Sendable {
                 }
             guard value?.isEmpty == false else {
                 throw ServerError.invalidArgument(
-                    "\(field).config.\(needed) is required for type \(configuration.type.rawValue)")
+                    "\(field).config.\(needed) is required for type \(configuration.type.rawValue)"
+                )
             }
         }
     }

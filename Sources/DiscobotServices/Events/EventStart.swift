@@ -16,7 +16,9 @@ package enum EventStart: Sendable, Equatable {
 
     /// The number to read after, and whether events in between are lost.
     func position(
-        in transaction: Transaction, project: ID<Project>, bounds: (oldest: Int64, newest: Int64)
+        in transaction: Transaction,
+        project: ID<Project>,
+        bounds: (oldest: Int64, newest: Int64)
     ) throws -> (sequence: Int64, isReset: Bool) {
         switch self {
         case .oldest:

@@ -90,14 +90,18 @@ package struct GitService: Sendable {
     }
 
     private func read<Value: Sendable>(
-        _ target: Target, _ verb: String, _ body: @Sendable (GitRepository) async throws -> Value
+        _ target: Target,
+        _ verb: String,
+        _ body: @Sendable (GitRepository) async throws -> Value
     ) async throws -> Value {
         let repository = try await workspaces.repository(of: target.workspace, in: target.project)
         return try await translatingGitErrors(verb) { try await body(repository) }
     }
 
     private func change<Value: Sendable>(
-        _ target: Target, _ verb: String, _ body: @Sendable (GitRepository) async throws -> Value
+        _ target: Target,
+        _ verb: String,
+        _ body: @Sendable (GitRepository) async throws -> Value
     ) async throws -> Value {
         let repository = try await workspaces.repository(of: target.workspace, in: target.project)
         return try await changes.run(target.workspace) {

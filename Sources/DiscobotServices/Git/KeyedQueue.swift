@@ -13,7 +13,8 @@ actor KeyedQueue<Key: Hashable & Sendable> {
 
     /// Runs `body` when the key is free; throws `unavailable` when too many wait already.
     nonisolated func run<Value: Sendable>(
-        _ key: Key, _ body: @Sendable () async throws -> Value
+        _ key: Key,
+        _ body: @Sendable () async throws -> Value
     ) async throws -> Value {
         try await take(key)
         do {

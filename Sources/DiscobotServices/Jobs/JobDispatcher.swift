@@ -42,7 +42,9 @@ package final class JobDispatcher: Service {
         self.store = store
         self.settings = settings
         self.handlers = Dictionary(
-            handlers.map { AnyJobHandler($0) }.map { ($0.kind, $0) }, uniquingKeysWith: { first, _ in first })
+            handlers.map { AnyJobHandler($0) }.map { ($0.kind, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
         self.logger = logger
         (wakeUps, wakeUp) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -114,7 +116,10 @@ package final class JobDispatcher: Service {
 
     /// Records the end of an attempt together with what it brings about.
     private func settle(
-        _ job: Job, _ outcome: JobStatus.Outcome, error: String?, apply result: JobResult?
+        _ job: Job,
+        _ outcome: JobStatus.Outcome,
+        error: String?,
+        apply result: JobResult?
     ) async throws {
         let status = JobStatus.after(outcome, attempts: job.attempts, maxAttempts: job.maxAttempts)
         let retryAt = Timestamp.now.advanced(by: outcome == .interrupted ? .zero : backoff(attempt: job.attempts))
@@ -238,7 +243,8 @@ extension JobDispatcher {
 
     @discardableResult
     private func logged<Value>(
-        _ message: Logger.Message, _ body: () async throws -> Value
+        _ message: Logger.Message,
+        _ body: () async throws -> Value
     ) async -> Value? {
         do {
             return try await body()

@@ -30,6 +30,7 @@ package struct JobQueue: Sendable {
                 priority: Handler.policy.priority,
                 maxAttempts: maxAttempts,
                 queues: Handler.policy.queues
-            ))
+            )
+        )
     }
 }

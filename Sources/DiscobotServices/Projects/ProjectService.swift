@@ -20,7 +20,12 @@ package struct ProjectService: Sendable {
             let now = Timestamp.now
             try transaction.seed(.anonymous, providerID: "anonymous")
             let local = Project(
-                id: Project.localID, name: "Local Project", slug: "local", createdAt: now, updatedAt: now)
+                id: Project.localID,
+                name: "Local Project",
+                slug: "local",
+                createdAt: now,
+                updatedAt: now
+            )
             try transaction.insert(local, owner: User.anonymous.id)
         }
     }
@@ -36,7 +41,12 @@ package struct ProjectService: Sendable {
         let now = Timestamp.now
         let suffix = String(UUID().uuidString.lowercased().prefix(8))
         let project = Project(
-            id: .random(), name: name, slug: Project.slug(name: name, suffix: suffix), createdAt: now, updatedAt: now)
+            id: .random(),
+            name: name,
+            slug: Project.slug(name: name, suffix: suffix),
+            createdAt: now,
+            updatedAt: now
+        )
         guard try await store.write({ try $0.insert(project, owner: owner) }) else {
             throw ServerError.conflict("a project with this slug exists; try again")
         }

@@ -20,14 +20,19 @@ package struct SessionService: Sendable {
 
     /// The sessions of a workspace, newest first; throws `notFound` when the workspace is not the project's.
     package func list(
-        of workspace: ID<Workspace>, in project: ID<Project>, includingClosed: Bool, page: PageRequest
+        of workspace: ID<Workspace>,
+        in project: ID<Project>,
+        includingClosed: Bool,
+        page: PageRequest
     ) async throws -> Page<Session> {
         try await store.read { transaction in
             guard try transaction.workspace(workspace, of: project) != nil else {
                 throw ServerError.notFound("Workspace not found")
             }
             return try transaction.sessions(
-                in: .workspace(workspace, includingClosed: includingClosed), page: page)
+                in: .workspace(workspace, includingClosed: includingClosed),
+                page: page
+            )
         }
     }
 
@@ -51,7 +56,9 @@ package struct SessionService: Sendable {
 
     /// Throws `notFound`, or `conflict` for a status that cannot follow the present one.
     package func update(
-        _ id: ID<Session>, of project: ID<Project>, _ changes: Changes
+        _ id: ID<Session>,
+        of project: ID<Project>,
+        _ changes: Changes
     ) async throws -> Session {
         try await store.write { transaction in
             guard var session = try transaction.session(id, of: project) else { throw Self.notFound }
@@ -59,7 +66,8 @@ package struct SessionService: Sendable {
             if let status = changes.status {
                 guard session.status.canBecome(status) else {
                     throw ServerError.conflict(
-                        "status: a session that is \(session.status.rawValue) cannot become \(status.rawValue)")
+                        "status: a session that is \(session.status.rawValue) cannot become \(status.rawValue)"
+                    )
                 }
                 session.status = status
             }
@@ -88,8 +96,12 @@ package struct SessionService: Sendable {
     private func enqueueRemoval(of id: ID<Session>, in project: ID<Project>, _ transaction: Transaction) throws {
         guard try !transaction.hasActiveJob(on: .session(id)) else { return }
         try jobs.enqueue(
-            DeleteSessionJob.self, .init(projectId: project, sessionId: id),
-            project: project, resource: .session(id), in: transaction)
+            DeleteSessionJob.self,
+            .init(projectId: project, sessionId: id),
+            project: project,
+            resource: .session(id),
+            in: transaction
+        )
     }
 
     private static let notFound = ServerError.notFound("Session not found")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DiscobotModel
 import DiscobotGit
+import DiscobotModel
 package import DiscobotSandbox
 package import DiscobotStore
 
@@ -32,15 +32,23 @@ package struct StatusService: Sendable {
         if await GitCommand.version() == nil {
             messages.append(
                 Message(
-                    id: "git-not-found", level: .warn, title: "Git not found",
-                    message: "Workspaces need git. Install it (Debian: apt-get install git) and restart the server."))
+                    id: "git-not-found",
+                    level: .warn,
+                    title: "Git not found",
+                    message: "Workspaces need git. Install it (Debian: apt-get install git) and restart the server."
+                )
+            )
         }
         for (name, state) in await providers.states() {
             guard let problem = state.problem else { continue }
             messages.append(
                 Message(
-                    id: "\(name)-not-found", level: .warn, title: "Sandbox provider \(name) is not available",
-                    message: "\(problem.reason). \(problem.remedy)"))
+                    id: "\(name)-not-found",
+                    level: .warn,
+                    title: "Sandbox provider \(name) is not available",
+                    message: "\(problem.reason). \(problem.remedy)"
+                )
+            )
         }
         return messages
     }

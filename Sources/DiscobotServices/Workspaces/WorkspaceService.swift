@@ -13,7 +13,11 @@ package struct WorkspaceService: Sendable {
     private let sources: WorkspaceSources
 
     package init(
-        store: Store, jobs: JobQueue, events: EventBroker, directories: WorkspaceDirectories, sources: WorkspaceSources
+        store: Store,
+        jobs: JobQueue,
+        events: EventBroker,
+        directories: WorkspaceDirectories,
+        sources: WorkspaceSources
     ) {
         self.store = store
         self.jobs = jobs
@@ -39,15 +43,28 @@ package struct WorkspaceService: Sendable {
 
     /// Stores a workspace and starts to prepare it; throws `invalidArgument`.
     package func create(
-        path: String, displayName: String?, sourceType: Workspace.SourceType?, provider: String, in project: ID<Project>
+        path: String,
+        displayName: String?,
+        sourceType: Workspace.SourceType?,
+        provider: String,
+        in project: ID<Project>
     ) async throws -> Workspace {
         let source = try sources.check(path: path, sourceType: sourceType)
         try sources.check(provider: provider)
         let now = Timestamp.now
         let workspace = Workspace(
-            id: .random(), projectID: project, path: source.path, displayName: displayName,
-            sourceType: source.type, provider: provider, status: .initializing, errorMessage: nil, commit: nil,
-            createdAt: now, updatedAt: now)
+            id: .random(),
+            projectID: project,
+            path: source.path,
+            displayName: displayName,
+            sourceType: source.type,
+            provider: provider,
+            status: .initializing,
+            errorMessage: nil,
+            commit: nil,
+            createdAt: now,
+            updatedAt: now
+        )
         try await store.write { transaction in
             try transaction.insert(workspace)
             try announce(workspace, in: transaction)
@@ -69,7 +86,9 @@ package struct WorkspaceService: Sendable {
 
     /// Changes a workspace; one that gets a path, or has failed and gets it again, is prepared anew.
     package func update(
-        _ id: ID<Workspace>, of project: ID<Project>, _ changes: Changes
+        _ id: ID<Workspace>,
+        of project: ID<Project>,
+        _ changes: Changes
     ) async throws -> Workspace {
         let source = try changes.path.map { try sources.check(path: $0, sourceType: nil) }
         return try await store.write { transaction in
@@ -162,7 +181,9 @@ extension WorkspaceService {
             case .ready: return current
             case .error:
                 throw ServerError(
-                    .operationFailed, "Failed to initialize workspace: \(current.errorMessage ?? "unknown reason")")
+                    .operationFailed,
+                    "Failed to initialize workspace: \(current.errorMessage ?? "unknown reason")"
+                )
             case .initializing, .cloning: _ = try await events.next(subscription)
             }
         }

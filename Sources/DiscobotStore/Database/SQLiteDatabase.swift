@@ -46,8 +46,10 @@ package final class SQLiteDatabase: Database {
             )
         } catch {
             throw ServerError(
-                .unavailable, "DATABASE_DSN: the directory \(directory) cannot be created; check who may write there",
-                cause: error)
+                .unavailable,
+                "DATABASE_DSN: the directory \(directory) cannot be created; check who may write there",
+                cause: error
+            )
         }
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {

@@ -24,7 +24,10 @@ package enum Migrations {
             }
         } catch let error as DatabaseError {
             throw ServerError(
-                .unavailable, "the database's schema cannot be brought up to date: \(error.message)", cause: error)
+                .unavailable,
+                "the database's schema cannot be brought up to date: \(error.message)",
+                cause: error
+            )
         }
     }
 
@@ -36,7 +39,8 @@ package enum Migrations {
                     name TEXT PRIMARY KEY,
                     applied_at BIGINT NOT NULL
                 )
-                """)
+                """
+            )
             return try connection.rows("SELECT name FROM schema_migrations ORDER BY name").map { try $0.value("name") }
         }
     }
@@ -47,7 +51,8 @@ package enum Migrations {
         if let unknown = applied.first(where: { !known.contains($0) }) {
             throw ServerError(
                 .unavailable,
-                "the database was made by a newer server (it has the schema step \(unknown)); use that version")
+                "the database was made by a newer server (it has the schema step \(unknown)); use that version"
+            )
         }
     }
 
@@ -55,7 +60,8 @@ package enum Migrations {
         try await database.write { connection in
             for statement in migration.statements { try connection.execute(statement) }
             try connection.execute(
-                "INSERT INTO schema_migrations (name, applied_at) VALUES (\(migration.name), \(Timestamp.now))")
+                "INSERT INTO schema_migrations (name, applied_at) VALUES (\(migration.name), \(Timestamp.now))"
+            )
         }
     }
 }

@@ -25,7 +25,8 @@ extension Transaction {
             INSERT INTO agents (\(Agent.columns), created_at, updated_at)
             VALUES (\(agent.id), \(agent.projectID), \(agent.name), \(agent.description), \(agent.agentType),
                 \(agent.systemPrompt), \(agent.isDefault), \(now), \(now))
-            """)
+            """
+        )
         try insertMCPServers(of: agent)
     }
 
@@ -36,7 +37,8 @@ extension Transaction {
             UPDATE agents SET name = \(agent.name), description = \(agent.description),
                 system_prompt = \(agent.systemPrompt), updated_at = \(Timestamp.now)
             WHERE id = \(agent.id)
-            """)
+            """
+        )
         try execute("DELETE FROM agent_mcp_servers WHERE agent_id = \(agent.id)")
         try insertMCPServers(of: agent)
     }
@@ -62,7 +64,8 @@ extension Transaction {
                 INSERT INTO agent_mcp_servers (id, agent_id, position, name, config, enabled, created_at)
                 VALUES (\(server.id), \(agent.id), \(position), \(server.name), \(config), \(server.isEnabled),
                     \(Timestamp.now))
-                """)
+                """
+            )
         }
     }
 
@@ -72,7 +75,8 @@ extension Transaction {
             SELECT agent_mcp_servers.id AS id, agent_id, agent_mcp_servers.name AS name, config, enabled
             FROM agent_mcp_servers JOIN agents ON agents.id = agent_mcp_servers.agent_id
             WHERE \(condition) ORDER BY position
-            """)
+            """
+        )
         return try Dictionary(grouping: found) { try $0.value("agent_id") }
             .mapValues { try $0.map(MCPServer.init) }
     }

@@ -13,14 +13,16 @@ extension Transaction {
             """
             UPDATE projects SET last_event_sequence = last_event_sequence + 1 WHERE id = \(project)
             RETURNING last_event_sequence
-            """)
+            """
+        )
         guard let sequence: Int64 = try number?.value("last_event_sequence") else { return }
         let data = String(decoding: try JSONEncoder().encode(kind), as: UTF8.self)
         try execute(
             """
             INSERT INTO project_events (project_id, sequence, type, data, created_at)
             VALUES (\(project), \(sequence), \(kind.type), \(data), \(Timestamp.now))
-            """)
+            """
+        )
         try prune(project, last: sequence)
         news.projects.insert(project)
     }
@@ -42,7 +44,8 @@ extension Transaction {
             SELECT last_event_sequence,
                 (SELECT MIN(sequence) FROM project_events WHERE project_id = \(project)) AS oldest
             FROM projects WHERE id = \(project)
-            """)
+            """
+        )
         let newest: Int64 = try bounds?.value("last_event_sequence") ?? 0
         let oldest: Int64? = try bounds?.value("oldest")
         return (oldest ?? newest + 1, newest)
@@ -54,7 +57,8 @@ extension Transaction {
             """
             SELECT MAX(sequence) AS last FROM project_events
             WHERE project_id = \(project) AND created_at < \(time)
-            """)
+            """
+        )
         let last: Int64? = try found?.value("last")
         return last ?? 0
     }
@@ -63,7 +67,8 @@ extension Transaction {
     private func prune(_ project: ID<Project>, last: Int64) throws {
         guard last.isMultiple(of: 256) else { return }
         try execute(
-            "DELETE FROM project_events WHERE project_id = \(project) AND sequence <= \(last - retainedEventCount)")
+            "DELETE FROM project_events WHERE project_id = \(project) AND sequence <= \(last - retainedEventCount)"
+        )
     }
 }
 

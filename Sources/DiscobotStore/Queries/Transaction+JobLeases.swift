@@ -97,7 +97,8 @@ extension Transaction {
             UPDATE jobs SET status = \(status), error = \(error), worker_id = NULL, lease_expires_at = NULL,
                 scheduled_at = \(retryAt), completed_at = \(returned ? nil : now), updated_at = \(now)
             WHERE id = \(job.id) AND status = 'running' AND fence = \(job.fence)
-            """)
+            """
+        )
         if settled > 0 { news.hasJobs = true }
         return settled > 0
     }
@@ -113,6 +114,7 @@ extension Transaction {
             """
             DELETE FROM jobs WHERE id IN (
                 SELECT id FROM jobs WHERE completed_at IS NOT NULL AND completed_at < \(time) LIMIT 1000)
-            """)
+            """
+        )
     }
 }

@@ -45,7 +45,8 @@ extension Transaction {
                 scheduled_at, created_at, updated_at)
             VALUES (\(ID<Job>.random()), \(job.kind), \(job.projectID), \(job.resource?.type), \(job.resource?.id),
                 \(job.payload), \(JobStatus.pending), \(job.priority), \(job.maxAttempts), \(now), \(now), \(now))
-            """)
+            """
+        )
         news.hasJobs = true
         return true
     }
@@ -56,7 +57,8 @@ extension Transaction {
             """
             SELECT 1 AS found FROM jobs WHERE resource_type = \(resource.type) AND resource_id = \(resource.id)
                 AND status IN ('pending', 'running') AND cancel_requested = 0 LIMIT 1
-            """) != nil
+            """
+        ) != nil
     }
 
     /// Stops what is under way for a resource.
@@ -76,12 +78,14 @@ extension Transaction {
             """
             UPDATE jobs SET status = 'cancelled', completed_at = \(now), updated_at = \(now)
             WHERE status = 'pending' AND \(condition)
-            """)
+            """
+        )
         let running = try rows(
             """
             UPDATE jobs SET cancel_requested = 1, updated_at = \(now) WHERE status = 'running' AND \(condition)
             RETURNING id
-            """)
+            """
+        )
         news.cancelledJobs.formUnion(try running.map { try $0.value("id") })
     }
 }

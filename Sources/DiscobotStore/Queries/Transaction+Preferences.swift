@@ -21,7 +21,8 @@ extension Transaction {
             INSERT INTO user_preferences (user_id, key, value, created_at, updated_at)
             VALUES (\(user), \(preference.key), \(preference.value), \(preference.updatedAt), \(preference.updatedAt))
             ON CONFLICT (user_id, key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
-            """)
+            """
+        )
     }
 
     /// False when there was no such preference.

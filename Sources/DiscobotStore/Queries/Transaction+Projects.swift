@@ -40,14 +40,16 @@ extension Transaction {
             INSERT INTO projects (id, name, slug, created_at, updated_at)
             VALUES (\(project.id), \(project.name), \(project.slug), \(project.createdAt), \(project.updatedAt))
             ON CONFLICT DO NOTHING
-            """)
+            """
+        )
         guard inserted > 0 else { return false }
         try execute(
             """
             INSERT INTO project_members (id, project_id, user_id, role, accepted_at, created_at, updated_at)
             VALUES (\(ID<ProjectMember>.random()), \(project.id), \(owner), \(ProjectRole.owner), \(project.createdAt),
                 \(project.createdAt), \(project.createdAt))
-            """)
+            """
+        )
         return true
     }
 

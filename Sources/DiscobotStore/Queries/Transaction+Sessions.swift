@@ -47,7 +47,8 @@ extension Transaction {
                 \(session.displayName), \(session.description), \(session.status), \(session.commitStatus),
                 \(session.commitError), \(session.baseCommit), \(session.appliedCommit), \(session.errorMessage),
                 \(session.workspacePath), \(session.workspaceCommit), \(session.createdAt), \(session.updatedAt))
-            """)
+            """
+        )
     }
 
     /// Stores what a client may change: display name and status.
@@ -57,7 +58,8 @@ extension Transaction {
             UPDATE sessions SET display_name = \(session.displayName), status = \(session.status),
                 updated_at = \(session.updatedAt)
             WHERE id = \(session.id)
-            """)
+            """
+        )
     }
 
     func sessionIDs(of workspace: ID<Workspace>) throws -> [ID<Session>] {

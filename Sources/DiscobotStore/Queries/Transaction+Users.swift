@@ -12,7 +12,8 @@ extension Transaction {
             VALUES (\(user.id), \(user.email), \(user.name), \(user.avatarURL), \(user.provider), \(providerID),
                 \(now), \(now))
             ON CONFLICT (id) DO NOTHING
-            """)
+            """
+        )
     }
 }
 

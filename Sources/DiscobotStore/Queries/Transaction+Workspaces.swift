@@ -28,7 +28,8 @@ extension Transaction {
             VALUES (\(workspace.id), \(workspace.projectID), \(workspace.path), \(workspace.displayName),
                 \(workspace.sourceType), \(workspace.provider), \(workspace.status), \(workspace.errorMessage),
                 \(workspace.commit), \(workspace.createdAt), \(workspace.updatedAt))
-            """)
+            """
+        )
     }
 
     /// Stores everything of the workspace that can change; false when it is gone.
@@ -41,7 +42,8 @@ extension Transaction {
                 error_message = \(workspace.errorMessage), commit_sha = \(workspace.commit),
                 updated_at = \(workspace.updatedAt)
             WHERE id = \(workspace.id)
-            """) > 0
+            """
+        ) > 0
     }
 
     /// Removes the workspace with its sessions and stops its jobs.

@@ -60,16 +60,21 @@ package struct InitializeWorkspaceJob: JobHandler {
     /// After a change of path the clone of the old one is in the way.
     private func removeCloneOfAnotherSource(_ workspace: Workspace, _ directory: String) async throws {
         guard directories.exists(directory) else { return }
-        if let clone = try? await GitRepository.open(directory), try await clone.originURL() == workspace.path { return }
+        if let clone = try? await GitRepository.open(directory), try await clone.originURL() == workspace.path {
+            return
+        }
         try directories.removeClone(of: workspace.id, in: workspace.projectID)
     }
 
     /// Runs `body` and stores the progress it reports: the newest only, so that a slow database does not hold it up.
     private func withCloneProgress<Value: Sendable>(
-        _ workspace: Workspace, _ body: @escaping @Sendable (@escaping @Sendable (GitCloneProgress) -> Void) async throws -> Value
+        _ workspace: Workspace,
+        _ body: @escaping @Sendable (@escaping @Sendable (GitCloneProgress) -> Void) async throws -> Value
     ) async throws -> Value {
         let (reports, continuation) = AsyncStream.makeStream(
-            of: GitCloneProgress.self, bufferingPolicy: .bufferingNewest(1))
+            of: GitCloneProgress.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 var filter = ProgressFilter()
@@ -125,10 +130,17 @@ extension JobQueue {
     /// Prepares a workspace; false when that is under way.
     @discardableResult
     func enqueue(
-        _ handler: InitializeWorkspaceJob.Type, _ workspace: Workspace, in transaction: Transaction
+        _ handler: InitializeWorkspaceJob.Type,
+        _ workspace: Workspace,
+        in transaction: Transaction
     ) throws -> Bool {
         let payload = InitializeWorkspaceJob.Payload(projectId: workspace.projectID, workspaceId: workspace.id)
         return try enqueue(
-            handler, payload, project: workspace.projectID, resource: .workspace(workspace.id), in: transaction)
+            handler,
+            payload,
+            project: workspace.projectID,
+            resource: .workspace(workspace.id),
+            in: transaction
+        )
     }
 }

@@ -30,10 +30,17 @@ package struct RemoveWorkspaceFilesJob: JobHandler {
 
 extension JobQueue {
     func enqueue(
-        _ handler: RemoveWorkspaceFilesJob.Type, _ workspace: Workspace, in transaction: Transaction
+        _ handler: RemoveWorkspaceFilesJob.Type,
+        _ workspace: Workspace,
+        in transaction: Transaction
     ) throws {
         let payload = RemoveWorkspaceFilesJob.Payload(projectId: workspace.projectID, workspaceId: workspace.id)
         try enqueue(
-            handler, payload, project: workspace.projectID, resource: .workspace(workspace.id), in: transaction)
+            handler,
+            payload,
+            project: workspace.projectID,
+            resource: .workspace(workspace.id),
+            in: transaction
+        )
     }
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotStore
+import DiscobotTestSupport
+import Logging
+import ServiceLifecycle
+import Testing
+
+@testable import DiscobotServices
+
+@Suite(.timeLimit(.minutes(1)))
+struct EventBrokerTests {
+    private static let project: ID<Project> = "p"
+
+    private struct Fixture: Sendable {
+        let store: Store
+        let broker: EventBroker
+
+        func append(_ count: Int) async throws {
+            for _ in 0..<count {
+                try await store.write { try $0.append(.workspaceUpdated("w", .ready), to: project) }
+            }
+        }
+
+        /// Reads until the event with this number has come; returns all numbers in the order they came.
+        func read(_ subscription: EventSubscription, through last: Int64) async throws -> [Int64] {
+            var numbers: [Int64] = []
+            for await _ in subscription {
+                while case let bytes = try await broker.next(subscription), !bytes.isEmpty {
+                    let text = String(decoding: bytes, as: UTF8.self)
+                    numbers += text.split(separator: ",").compactMap { Int64($0) }
+                    if numbers.last == last { return numbers }
+                }
+            }
+            return numbers
+        }
+    }
+
+    private func withBroker(_ body: @escaping @Sendable (Fixture) async throws -> Void) async throws {
+        try await StoreBackend.sqlite.withStore { store in
+            let now = Timestamp.now
+            let project = Project(id: Self.project, name: "P", slug: "p", createdAt: now, updatedAt: now)
+            try await store.write { transaction in
+                try transaction.seed(.anonymous, providerID: "anonymous")
+                try transaction.insert(project, owner: User.anonymous.id)
+            }
+            var logger = Logger(label: "test")
+            logger.logLevel = .critical
+            let broker = EventBroker(store: store, logger: logger) { Array("\($0.sequence),".utf8) }
+            let group = ServiceGroup(configuration: .init(services: [broker], logger: logger))
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { try await group.run() }
+                try await body(Fixture(store: store, broker: broker))
+                await group.triggerGracefulShutdown()
+                try await tasks.waitForAll()
+            }
+        }
+    }
+
+    @Test
+    func `a reader gets every event once, in order, while they are written`() async throws {
+        try await withBroker { fixture in
+            try await fixture.append(10)
+            let subscription = try await fixture.broker.subscribe(to: Self.project, from: .oldest)
+            async let numbers = fixture.read(subscription, through: 400)
+            try await fixture.append(390)
+            #expect(try await numbers == Array(1...400))
+            fixture.broker.unsubscribe(subscription)
+        }
+    }
+
+    @Test
+    func `a reader that falls behind what is kept in memory loses nothing`() async throws {
+        try await withBroker { fixture in
+            let quick = try await fixture.broker.subscribe(to: Self.project, from: .now)
+            let slow = try await fixture.broker.subscribe(to: Self.project, from: .now)
+            async let read = fixture.read(quick, through: 600)
+            try await fixture.append(600)
+            #expect(try await read.count == 600)
+            #expect(try await fixture.read(slow, through: 600) == Array(1...600))
+        }
+    }
+
+    @Test
+    func `a hundred readers each get all`() async throws {
+        try await withBroker { fixture in
+            try await withThrowingTaskGroup(of: [Int64].self) { group in
+                for _ in 0..<100 {
+                    let subscription = try await fixture.broker.subscribe(to: Self.project, from: .now)
+                    group.addTask { try await fixture.read(subscription, through: 50) }
+                }
+                try await fixture.append(50)
+                for try await numbers in group { #expect(numbers == Array(1...50)) }
+            }
+        }
+    }
+
+    @Test
+    func `begins where it is asked to`() async throws {
+        try await withBroker { fixture in
+            try await fixture.append(5)
+            let starts: [(EventStart, Int64, Bool)] = [
+                (.now, 5, false), (.oldest, 0, false), (.after(eventID: "3"), 3, false),
+                (.after(eventID: "0"), 0, false),
+                (.after(eventID: "6"), 0, true), (.after(eventID: "nonsense"), 0, true),
+                (.since(Timestamp(milliseconds: 0)), 0, false),
+                (.since(Timestamp.now.advanced(by: .seconds(60))), 5, false),
+            ]
+            for (start, position, isReset) in starts {
+                let subscription = try await fixture.broker.subscribe(to: Self.project, from: start)
+                #expect(subscription.position == position, "\(start)")
+                #expect(subscription.isReset == isReset, "\(start)")
+                fixture.broker.unsubscribe(subscription)
+            }
+        }
+    }
+
+    @Test
+    func `readers end when the server stops`() async throws {
+        let (subscriptions, continuation) = AsyncStream.makeStream(of: EventSubscription.self)
+        try await withBroker { fixture in
+            continuation.yield(try await fixture.broker.subscribe(to: Self.project, from: .now))
+        }
+        continuation.finish()
+        for await subscription in subscriptions {
+            for await _ in subscription {}
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import Synchronization
+import Testing
+
+@testable import DiscobotServices
+
+@Suite(.timeLimit(.minutes(1)))
+struct KeyedQueueTests {
+    /// Counts how many are inside at once.
+    private final class Room: Sendable {
+        private let state = Mutex((inside: 0, most: 0, visits: 0))
+
+        var most: Int { state.withLock { $0.most } }
+        var visits: Int { state.withLock { $0.visits } }
+
+        func visit() async {
+            state.withLock { state in
+                state.inside += 1
+                state.most = max(state.most, state.inside)
+            }
+            await Task.yield()
+            state.withLock { state in
+                state.inside -= 1
+                state.visits += 1
+            }
+        }
+    }
+
+    @Test
+    func `bodies of one key never overlap and all run`() async throws {
+        let queue = KeyedQueue<String>()
+        let room = Room()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<50 {
+                group.addTask { try await queue.run("key") { await room.visit() } }
+            }
+            try await group.waitForAll()
+        }
+        #expect(room.most == 1)
+        #expect(room.visits == 50)
+    }
+
+    @Test
+    func `a body of another key need not wait`() async throws {
+        let queue = KeyedQueue<String>()
+        try await queue.run("a") {
+            let value = try await queue.run("b") { 7 }
+            #expect(value == 7)
+        }
+    }
+
+    @Test
+    func `a failure lets the next one in`() async throws {
+        struct Broken: Error {}
+        let queue = KeyedQueue<String>()
+        await #expect(throws: Broken.self) { try await queue.run("a") { throw Broken() } }
+        #expect(try await queue.run("a") { true })
+    }
+
+    @Test
+    func `a cancelled waiter gives its turn away`() async throws {
+        let queue = KeyedQueue<String>()
+        let gate = Gate()
+        let first = Task { try await queue.run("a") { await gate.wait() } }
+        let second = Task { try await queue.run("a") { Issue.record("a cancelled body ran") } }
+        second.cancel()
+        await gate.open()
+        try await first.value
+        _ = await second.result
+        #expect(try await queue.run("a") { true })
+    }
+}
