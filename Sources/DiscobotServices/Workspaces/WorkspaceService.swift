@@ -97,6 +97,7 @@ package struct WorkspaceService: Sendable {
             workspace.updatedAt = .now
             guard let source, source.path != workspace.path || workspace.status == .error else {
                 try transaction.update(workspace)
+                try transaction.append(.workspaceUpdated(id, workspace.status), to: project)
                 return workspace
             }
             workspace.path = source.path

@@ -14,47 +14,6 @@ package struct JobLease: Sendable {
 }
 
 extension Transaction {
-    /// Takes due jobs of a kind, one after the other.
-    package func claimJobs(of kind: Job.Kind, upTo count: Int, lease: JobLease) throws -> [Job] {
-        var jobs: [Job] = []
-        while jobs.count < count, let job = try claimJob(of: kind, lease: lease) { jobs.append(job) }
-        return jobs
-    }
-
-    /// Takes the next due job of a kind: by priority, then from the project with the fewest running jobs of the kind,
-    /// then the oldest. Jobs whose resource has a running job wait.
-    ///
-    /// The waiting projects are found by skipping along the index, so a long queue of one project costs nothing.
-    private func claimJob(of kind: Job.Kind, lease: JobLease) throws -> Job? {
-        let now = Timestamp.now
-        let waiting: SQL = "FROM jobs WHERE status = 'pending' AND type = \(kind)"
-        return try row(
-            """
-            WITH RECURSIVE waiting (project_id) AS (
-                SELECT MIN(project_id) \(waiting)
-                UNION ALL
-                SELECT (SELECT MIN(project_id) \(waiting) AND project_id > waiting.project_id)
-                FROM waiting WHERE waiting.project_id IS NOT NULL
-            )
-            UPDATE jobs SET status = 'running', worker_id = \(lease.workerID), lease_expires_at = \(lease.expiresAt),
-                started_at = \(now), updated_at = \(now), attempts = attempts + 1, fence = fence + 1
-            WHERE id = (
-                SELECT first.id FROM waiting JOIN jobs AS first ON first.id = (
-                    SELECT job.id FROM jobs AS job
-                    WHERE job.status = 'pending' AND job.type = \(kind) AND job.project_id = waiting.project_id
-                        AND job.scheduled_at <= \(now) AND NOT EXISTS (
-                            SELECT 1 FROM jobs AS other WHERE other.status = 'running'
-                                AND other.resource_type = job.resource_type AND other.resource_id = job.resource_id)
-                    ORDER BY job.priority DESC, job.scheduled_at, job.created_at, job.id LIMIT 1)
-                ORDER BY first.priority DESC, (
-                    SELECT COUNT(*) FROM jobs AS other WHERE other.status = 'running' AND other.type = \(kind)
-                        AND other.project_id = first.project_id
-                ), first.scheduled_at, first.created_at, first.id LIMIT 1)
-            RETURNING \(Job.columns)
-            """
-        ).map(Job.init)
-    }
-
     /// When the next waiting job of these kinds is due; nil when none waits.
     package func nextDueTime(of kinds: [Job.Kind]) throws -> Timestamp? {
         guard !kinds.isEmpty else { return nil }
