@@ -113,7 +113,9 @@ let package = Package(
         .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),
         .testTarget(
             name: "DiscobotAPITests",
-            dependencies: ["DiscobotAPI", "DiscobotModel", "DiscobotStore", "DiscobotTestSupport", httpTypes]
+            dependencies: [
+                "DiscobotAPI", "DiscobotModel", "DiscobotStore", "DiscobotTestSupport", "discobot-server", httpTypes,
+            ]
         ),
         .testTarget(
             name: "DiscobotServerTests",

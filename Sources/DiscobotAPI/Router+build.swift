@@ -62,15 +62,16 @@ package struct APIServices: Sendable {
 
 extension Router<AppRequestContext> {
     /// The server's router: the route table behind what every request goes through.
-    package convenience init(services: APIServices, origins: AllowedOrigins) {
+    ///
+    /// - Parameter address: where the server listens, as in HOST.
+    package convenience init(services: APIServices, origins: AllowedOrigins, address: String) {
         self.init(context: AppRequestContext.self, options: .autoGenerateHeadEndpoints)
         let endpoints = services.routes.flatMap(\.endpoints)
         addMiddleware {
             AccessLogMiddleware()
+            HostMiddleware(origins: origins, address: address)
             CORSMiddleware(origins: origins)
-            ErrorMiddleware { path in
-                endpoints.filter { $0.matches(path: path) }.map(\.method)
-            }
+            ErrorMiddleware { endpoints.methods(of: $0) }
         }
         for endpoint in endpoints { add(endpoint, services.projects) }
     }

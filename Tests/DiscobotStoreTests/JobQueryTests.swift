@@ -109,7 +109,6 @@ struct JobQueryTests {
             let later = Timestamp.now.advanced(by: .seconds(3600))
             #expect(try await store.write { try $0.settle(job, as: .pending, error: "try later", retryAt: later) })
             #expect(try await claim(store).isEmpty)
-            #expect(try await store.read { try $0.nextDueTime(of: [Self.kind]) } == later)
         }
     }
 

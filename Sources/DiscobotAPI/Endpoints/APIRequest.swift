@@ -2,6 +2,7 @@
 
 import DiscobotHTTP
 import DiscobotModel
+import Foundation
 import Hummingbird
 
 /// A request as handlers see it: somebody asks something, with parameters and a body that are checked on reading.
@@ -15,7 +16,7 @@ struct APIRequest: Sendable {
 
     /// A parameter of the path; throws `notFound`, because nothing can have such an id, when it is empty or not text.
     func parameter(_ name: String) throws -> String {
-        guard let value = parameters.get(name), !value.isEmpty, !value.utf8.contains(0) else {
+        guard let value = parameters.get(name)?.removingPercentEncoding, !value.isEmpty, !value.utf8.contains(0) else {
             throw ServerError.notFound("not found: \(name)")
         }
         return value

@@ -73,11 +73,22 @@ struct Endpoint: Sendable {
         )
     }
 
-    /// Whether `path` has the form of the pattern.
-    func matches(path: String) -> Bool {
+    /// How many parts of `path` the pattern names literally; nil when the path has another form.
+    fileprivate func literalMatches(in path: String) -> Int? {
         let wanted = pattern.split(separator: "/")
         let given = path.split(separator: "/")
-        return wanted.count == given.count && zip(wanted, given).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+        guard wanted.count == given.count else { return nil }
+        guard zip(wanted, given).allSatisfy({ $0.hasPrefix("{") || $0 == $1 }) else { return nil }
+        return wanted.count { !$0.hasPrefix("{") }
+    }
+}
+
+extension [Endpoint] {
+    /// The methods of a path; where several patterns fit, those of the most literal one, as the router decides.
+    func methods(of path: String) -> [HTTPRequest.Method] {
+        let matches = compactMap { endpoint in endpoint.literalMatches(in: path).map { (endpoint.method, $0) } }
+        let most = matches.map(\.1).max()
+        return matches.filter { $0.1 == most }.map(\.0)
     }
 }
 

@@ -14,13 +14,17 @@ package struct AllowedOrigins: Sendable {
         self.patterns = patterns.map { $0.split(separator: "*", omittingEmptySubsequences: false) }
     }
 
-    /// Whether the origin matches a pattern; what `*` stands for has no `/`, `:` or `@`, so it stays within the host.
+    /// Whether the origin matches a pattern; what `*` stands for stays within the host name.
     func contains(_ origin: String) -> Bool {
         patterns.contains { parts in
             guard parts.count > 1 else { return origin == parts[0] }
             guard parts != ["", ""] else { return true }
             return matches(origin[...], parts[...])
         }
+    }
+
+    private static func isHostCharacter(_ character: Character) -> Bool {
+        character.isASCII && (character.isLetter || character.isNumber || "-_.".contains(character))
     }
 
     private func matches(_ text: Substring, _ parts: ArraySlice<Substring>) -> Bool {
@@ -30,7 +34,7 @@ package struct AllowedOrigins: Sendable {
         guard let next = remaining.first else { return rest.isEmpty }
         return rest.indices.lazy.map { rest[$0...] }.contains { tail in
             let filler = rest[..<tail.startIndex]
-            return !filler.isEmpty && !filler.contains { "/:@".contains($0) } && tail.hasPrefix(next)
+            return !filler.isEmpty && filler.allSatisfy(Self.isHostCharacter) && tail.hasPrefix(next)
                 && matches(tail, remaining)
         }
     }

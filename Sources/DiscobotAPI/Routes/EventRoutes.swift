@@ -31,9 +31,12 @@ struct EventRoutes: Sendable {
         if accepted.contains("application/json"), !accepted.contains("text/event-stream") {
             return try await list(request, project)
         }
-        let subscription = try await events.subscribe(to: project, from: try start(request))
-        return EventStream.response(to: request.raw, onEnd: { subscription.finish() }) { stream in
+        let start = try start(request)
+        return EventStream.response(to: request.raw) { stream, end in
+            // Here and not before: the body of an answer to HEAD never runs, and would leave a reader behind.
+            let subscription = try await events.subscribe(to: project, from: start)
             defer { events.unsubscribe(subscription) }
+            end.whenReached { subscription.finish() }
             try await send(subscription, to: &stream)
         }
     }

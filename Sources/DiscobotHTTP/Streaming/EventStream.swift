@@ -15,27 +15,25 @@ package struct EventStream {
         try await writer.write(ByteBuffer(bytes: frames))
     }
 
-    /// An answer whose frames `body` writes until it returns.
-    ///
-    /// - Parameter onEnd: called when the client has gone or the server is stopping; must make `body` return.
+    /// An answer whose frames `body` writes until it returns, which it must soon after the end it is given is reached.
     package static func response(
         to request: Request,
-        onEnd: @escaping @Sendable () -> Void,
-        body: @escaping @Sendable @concurrent (inout EventStream) async throws -> Void
+        body: @escaping @Sendable @concurrent (inout EventStream, EventStreamEnd) async throws -> Void
     ) -> Response {
         Response(
             status: .ok,
             headers: headers,
             body: ResponseBody { writer in
                 var stream = EventStream(writer: writer)
+                let end = EventStreamEnd()
                 try await withGracefulShutdownHandler {
                     try await request.body.consumeWithInboundCloseHandler { _ in
-                        try await body(&stream)
+                        try await body(&stream, end)
                     } onInboundClosed: {
-                        onEnd()
+                        end.reach()
                     }
                 } onGracefulShutdown: {
-                    onEnd()
+                    end.reach()
                 }
                 try await stream.writer.finish(nil)
             }

@@ -85,7 +85,7 @@ package struct AgentService: Sendable {
     package func delete(_ id: ID<Agent>, of project: ID<Project>) async throws {
         try await store.write { transaction in
             guard try transaction.agent(id, of: project) != nil else { throw Self.notFound }
-            try transaction.delete(id)
+            try transaction.delete(id, of: project)
         }
     }
 

@@ -88,30 +88,41 @@ package final class JobDispatcher: Service {
     }
 
     private func execute(_ attempt: JobAttempt) async {
+        let retryDelay = await perform(attempt)
+        _ = attempts.withLock { $0.removeValue(forKey: attempt.job.id) }
+        wakeUp.yield()
+        // Later ones are found by looking now and then.
+        guard let retryDelay, retryDelay < settings.pollInterval else { return }
+        try? await Task.sleep(for: retryDelay)
+        wakeUp.yield()
+    }
+
+    /// Runs the attempt and records its end; returns how long to wait before the next one, if there should be one.
+    private func perform(_ attempt: JobAttempt) async -> Duration? {
         let job = attempt.job
-        defer {
-            _ = attempts.withLock { $0.removeValue(forKey: job.id) }
-            wakeUp.yield()
-        }
-        guard let handler = handlers[job.kind] else { return }
+        guard let handler = handlers[job.kind] else { return nil }
         do {
             let result = try await attempt.run(timeout: settings.jobTimeout, handler.run)
             try await settle(job, .succeeded, error: nil, apply: result)
+            return nil
         } catch JobAttempt.Interruption.leaseLost {
             logger.warning("job lost to another worker", metadata: job.metadata)
+            return nil
         } catch {
-            await fail(job, error)
+            return await fail(job, error)
         }
     }
 
-    private func fail(_ job: Job, _ error: any Error) async {
+    private func fail(_ job: Job, _ error: any Error) async -> Duration {
         let failure = JobFailure(error)
         if failure.isWorthLogging {
             logger.warning("job failed", metadata: job.metadata.merging(["error": "\(error)"]) { first, _ in first })
         }
+        let delay: Duration = failure.outcome == .interrupted ? .zero : backoff(attempt: job.attempts)
         await logged("recording a failed job failed") {
-            try await self.settle(job, failure.outcome, error: failure.message, apply: nil)
+            try await self.settle(job, failure.outcome, error: failure.message, retryDelay: delay)
         }
+        return delay
     }
 
     /// Records the end of an attempt together with what it brings about.
@@ -119,10 +130,11 @@ package final class JobDispatcher: Service {
         _ job: Job,
         _ outcome: JobStatus.Outcome,
         error: String?,
-        apply result: JobResult?
+        retryDelay: Duration = .zero,
+        apply result: JobResult? = nil
     ) async throws {
         let status = JobStatus.after(outcome, attempts: job.attempts, maxAttempts: job.maxAttempts)
-        let retryAt = Timestamp.now.advanced(by: outcome == .interrupted ? .zero : backoff(attempt: job.attempts))
+        let retryAt = Timestamp.now.advanced(by: retryDelay)
         let handler = handlers[job.kind]
         try await store.write { transaction in
             guard try transaction.settle(job, as: status, error: error, retryAt: retryAt) else { return }
@@ -170,18 +182,11 @@ extension JobDispatcher {
         await takeOver()
     }
 
-    /// Wakes the dispatcher when a job that waits for its time is due, and now and then in any case.
+    /// Looks for due jobs now and then: retries that wait for long, and jobs that another server has added.
     private func poll() async {
-        let kinds = Array(handlers.keys)
         while !Task.isCancelled {
             wakeUp.yield()
-            let due = await logged("looking for due jobs failed") {
-                try await self.store.read { try $0.nextDueTime(of: kinds) }
-            }
-            let untilDue = (due ?? nil).map { Duration.milliseconds($0.milliseconds - Timestamp.now.milliseconds) }
-            // Due already means it waits for capacity or for its resource, whose end wakes the dispatcher.
-            let wait = untilDue.flatMap { $0 > .zero ? $0 : nil } ?? settings.pollInterval
-            try? await Task.sleep(for: min(wait, settings.pollInterval))
+            try? await Task.sleep(for: settings.pollInterval)
         }
     }
 
@@ -217,7 +222,7 @@ extension JobDispatcher {
             for job in try await self.store.read({ try $0.lostJobs(staleBefore: stale, limit: 1000) }) {
                 self.logger.notice("job of a lost worker taken over", metadata: job.metadata)
                 let outcome: JobStatus.Outcome = job.isCancelRequested ? .cancelled : .failed(retryable: true)
-                try await self.settle(job, outcome, error: "the server ended while the job ran", apply: nil)
+                try await self.settle(job, outcome, error: "the server ended while the job ran")
             }
         }
     }

@@ -49,11 +49,18 @@ extension Transaction {
         try execute("UPDATE agents SET is_default = 1, updated_at = \(Timestamp.now) WHERE id = \(agent)")
     }
 
-    /// Removes the agent; its sessions stay, without an agent.
-    package func delete(_ agent: ID<Agent>) throws {
+    /// Removes the agent; its sessions stay, without an agent, and the oldest other one takes over as the default.
+    package func delete(_ agent: ID<Agent>, of project: ID<Project>) throws {
         try execute("UPDATE sessions SET agent_id = NULL WHERE agent_id = \(agent)")
         try execute("DELETE FROM agent_mcp_servers WHERE agent_id = \(agent)")
         try execute("DELETE FROM agents WHERE id = \(agent)")
+        try execute(
+            """
+            UPDATE agents SET is_default = 1
+            WHERE id = (SELECT id FROM agents WHERE project_id = \(project) ORDER BY created_at, id LIMIT 1)
+                AND NOT EXISTS (SELECT 1 FROM agents WHERE project_id = \(project) AND is_default = 1)
+            """
+        )
     }
 
     private func insertMCPServers(of agent: Agent) throws {

@@ -14,13 +14,6 @@ package struct JobLease: Sendable {
 }
 
 extension Transaction {
-    /// When the next waiting job of these kinds is due; nil when none waits.
-    package func nextDueTime(of kinds: [Job.Kind]) throws -> Timestamp? {
-        guard !kinds.isEmpty else { return nil }
-        return try row("SELECT MIN(scheduled_at) AS due FROM jobs WHERE status = 'pending' AND type IN \(list: kinds)")?
-            .value("due")
-    }
-
     /// Extends the leases of all jobs that a worker runs; returns them as they are now.
     package func renewLeases(_ lease: JobLease) throws -> [Job] {
         try rows(
