@@ -15,7 +15,7 @@ let package = Package(
     name: "discobot-server",
     platforms: [.macOS(.v15)],
     products: [.executable(name: "discobot-server", targets: ["discobot-server"])],
-    // Exact versions: a build today and a build next year use the same sources.
+    // Exact versions of everything that is used directly.
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0"),

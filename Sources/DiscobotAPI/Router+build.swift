@@ -79,7 +79,12 @@ extension Router<AppRequestContext> {
     private func add(_ endpoint: Endpoint, _ projects: ProjectService) {
         on(RouterPath(endpoint.pattern), method: endpoint.method) { request, context in
             // Authentication is off: every request is the anonymous user's.
-            let request = APIRequest(user: .anonymous, raw: request, parameters: context.parameters)
+            let request = APIRequest(
+                user: .anonymous,
+                raw: request,
+                parameters: context.parameters,
+                eventLoop: context.eventLoop
+            )
             switch endpoint.access {
             case .open(let handler), .user(let handler):
                 return try await handler(request)

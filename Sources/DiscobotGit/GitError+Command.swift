@@ -29,6 +29,9 @@ extension GitError {
             !["Cloning into ", "hint:", "warning:"].contains { line.hasPrefix($0) }
                 && GitCloneProgress(line: String(line)) == nil
         }
+        .map { line in
+            String(["fatal: ", "error: "].first(where: line.hasPrefix).map { line.dropFirst($0.count) } ?? line)
+        }
         .joined(separator: "\n")
     }
 

@@ -20,6 +20,7 @@ package struct Job: Sendable, Equatable {
             self.id = id
         }
 
+        package static func project(_ id: ID<Project>) -> Resource { Resource(type: "project", id: id.rawValue) }
         package static func workspace(_ id: ID<Workspace>) -> Resource { Resource(type: "workspace", id: id.rawValue) }
         package static func session(_ id: ID<Session>) -> Resource { Resource(type: "session", id: id.rawValue) }
     }

@@ -81,20 +81,21 @@ struct DoctorFinding {
     }
 
     private static func isFree(_ options: ServerOptions) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var hints = addrinfo()
+        hints.ai_flags = AI_PASSIVE
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(options.host, String(options.port), &hints, &found) == 0, let address = found?.pointee else {
+            return false
+        }
+        defer { freeaddrinfo(found) }
+        let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
+        // As the server does, so that connections that are just ending do not count.
         var yes: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(options.port).bigEndian
-        address.sin_addr.s_addr = inet_addr(options.host == "localhost" ? "127.0.0.1" : options.host)
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
+        return bind(descriptor, address.ai_addr, address.ai_addrlen) == 0
     }
 
     /// Whether the directory, or the nearest one above it that exists, can be written.

@@ -75,8 +75,12 @@ struct EnvironmentReader: Sendable {
         text(name).map(absolute)
     }
 
+    /// Foundation asks the system's user database and does not look at HOME.
+    var home: String { text("HOME") ?? NSHomeDirectory() }
+
     func absolute(_ path: String) -> String {
-        let expanded = (path as NSString).expandingTildeInPath
+        let isHome = path == "~" || path.hasPrefix("~/")
+        let expanded = isHome ? home + path.dropFirst() : path
         return URL(filePath: expanded).standardizedFileURL.path
     }
 

@@ -35,6 +35,12 @@ struct HTTPService: Service, CustomStringConvertible {
                 }
                 try await Task.sleep(for: .milliseconds(500))
                 if Task.isShuttingDownGracefully { return }
+            } catch let error as IOError where [EADDRNOTAVAIL, EACCES].contains(error.errnoCode) {
+                throw Self.unusableAddress(options, error)
+            } catch let error as SocketAddressError {
+                throw Self.unusableAddress(options, error)
+            } catch let error as SocketAddressError.UnknownHost {
+                throw Self.unusableAddress(options, error)
             }
         }
     }
@@ -53,6 +59,15 @@ struct HTTPService: Service, CustomStringConvertible {
                 await onRunning(channel.localAddress?.port ?? options.port)
             },
             logger: logger
+        )
+    }
+
+    private static func unusableAddress(_ options: ServerOptions, _ error: any Error) -> ServerError {
+        ServerError(
+            .unavailable,
+            "HOST: the server cannot listen on \(options.host) port \(options.port); "
+                + "name an address of this machine, and a port above 1023 unless you are root",
+            cause: error
         )
     }
 

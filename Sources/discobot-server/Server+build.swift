@@ -24,7 +24,13 @@ package struct Server: Sendable {
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) async throws -> Server {
         let origins = try AllowedOrigins(options.corsOrigins)
-        let database = try await SQLiteDatabase(path: options.databasePath, lockTimeout: options.startTimeout)
+        let database = try await SQLiteDatabase(path: options.databasePath, lockTimeout: options.startTimeout) {
+            logger.notice(
+                "another server uses the database; waiting for it",
+                metadata: ["path": "\(options.databasePath)"]
+            )
+        }
+        try directories(options).createBase()
         let store = try await Store(database)
         let broker = EventBroker(store: store, logger: logger, encode: \.frame)
         let services = try await makeServices(options, store: store, broker: broker)
@@ -42,7 +48,7 @@ package struct Server: Sendable {
     ) async throws -> APIServices {
         let jobs = JobQueue(maxAttempts: options.maxJobAttempts)
         let providers = makeProviders(options)
-        let sources = WorkspaceSources(providers: providers.names)
+        let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
         let workspaces = WorkspaceService(
@@ -57,7 +63,7 @@ package struct Server: Sendable {
             projects: projects,
             workspaces: workspaces,
             sources: sources,
-            suggestions: SuggestionService(isEnabled: options.areSuggestionsEnabled),
+            suggestions: SuggestionService(isEnabled: options.areSuggestionsEnabled, home: options.homeDirectory),
             git: GitService(store: store, workspaces: workspaces),
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
@@ -75,6 +81,7 @@ package struct Server: Sendable {
         let handlers: [any JobHandler] = [
             InitializeWorkspaceJob(store: store, directories: directories(options)),
             RemoveWorkspaceFilesJob(directories: directories(options)),
+            RemoveProjectFilesJob(directories: directories(options)),
             DeleteSessionJob(),
         ]
         return JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger)

@@ -24,6 +24,7 @@ extension ServerOptions {
     }
 
     private mutating func readServer(_ environment: EnvironmentReader) throws {
+        homeDirectory = environment.home
         host = environment.text("HOST") ?? host
         port = try environment.integer("PORT", in: 0...65535) ?? port
         corsOrigins = environment.list("CORS_ORIGINS") ?? corsOrigins
@@ -82,6 +83,6 @@ extension ServerOptions {
 
     /// Where programs keep a user's data, by the XDG Base Directory Specification.
     private static func dataDirectory(_ environment: EnvironmentReader) throws -> String {
-        (try environment.path("XDG_DATA_HOME") ?? NSHomeDirectory() + "/.local/share") + "/discobot"
+        (try environment.path("XDG_DATA_HOME") ?? environment.home + "/.local/share") + "/discobot"
     }
 }

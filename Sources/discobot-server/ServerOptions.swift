@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import DiscobotServices
+import Foundation
 package import Logging
 
 /// Everything about a server that can be chosen.
@@ -23,6 +24,9 @@ package struct ServerOptions: Sendable {
     package var dispatcher = JobDispatcher.Settings()
     package var maxJobAttempts = 3
     package var logLevel = Logger.Level.info
+
+    /// What `~` stands for in the paths of requests.
+    package var homeDirectory = NSHomeDirectory()
 
     package init(databasePath: String, workspaceDirectory: String) {
         self.databasePath = databasePath

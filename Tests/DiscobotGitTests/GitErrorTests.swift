@@ -39,7 +39,7 @@ import Testing
                 """
         )
         #expect(error.code == .notFound)
-        #expect(error.message == "fatal: repository 'https://***@host/x/' not found")
+        #expect(error.message == "repository 'https://***@host/x/' not found")
     }
 
     @Test func `names the command and the exit code when git said nothing`() {

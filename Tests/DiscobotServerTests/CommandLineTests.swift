@@ -62,6 +62,23 @@ struct CommandLineTests {
     }
 
     @Test
+    func `an address that is not this machine's ends the start with the setting's name`() async throws {
+        for host in ["nonsense.invalid", "192.0.2.1"] {
+            let result = try await run(environment: ["HOST": host])
+            #expect(result.status == 1)
+            #expect(result.output.contains("error: HOST: the server cannot listen on \(host)"))
+            let doctor = try await run("doctor", environment: ["HOST": host])
+            #expect(doctor.output.contains("error    port 0 on \(host)"))
+        }
+    }
+
+    @Test
+    func `keeps its data in the home directory of the environment`() async throws {
+        let result = try await run("doctor", environment: ["DATABASE_DSN": "", "HOME": "@/home"])
+        #expect(result.output.contains("/home/.local/share/discobot"))
+    }
+
+    @Test
     func `a database that cannot be made ends the start with what to mend`() async throws {
         let result = try await run(environment: ["DATABASE_DSN": "@/file/x.db"]) {
             try $0.write("in the way", to: "file")

@@ -55,6 +55,6 @@ struct SuggestionServiceTests {
 
     @Test
     func `tells nothing when switched off`() {
-        #expect(SuggestionService(isEnabled: false).paths(for: "/").isEmpty)
+        #expect(SuggestionService(isEnabled: false, home: "/").paths(for: "/").isEmpty)
     }
 }

@@ -48,6 +48,23 @@ struct SQLiteDatabaseTests {
     }
 
     @Test
+    func `after a clean end the main file alone holds everything`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let database = try await SQLiteDatabase(path: directory.file("a.db"))
+            let store = try await Store(database)
+            try await store.write { try $0.seed(.anonymous, providerID: "anonymous") }
+            _ = try await store.read { try $0.projects(of: User.anonymous.id) }
+            await store.close()
+            let copy = directory.file("copy.db")
+            try FileManager.default.copyItem(atPath: directory.file("a.db"), toPath: copy)
+            let reopened = try await SQLiteDatabase(path: copy)
+            let users = try await reopened.read { try $0.rows("SELECT id FROM users") }
+            #expect(users.count == 1)
+            await reopened.close()
+        }
+    }
+
+    @Test
     func `only the server's user can read what is stored`() async throws {
         try await TemporaryDirectory.with { directory in
             let database = try await SQLiteDatabase(path: directory.file("data/a.db"))

@@ -4,6 +4,7 @@ import DiscobotHTTP
 import DiscobotModel
 import Foundation
 import Hummingbird
+import NIOCore
 
 /// A request as handlers see it: somebody asks something, with parameters and a body that are checked on reading.
 struct APIRequest: Sendable {
@@ -13,6 +14,8 @@ struct APIRequest: Sendable {
     let user: User
     let raw: Request
     let parameters: Parameters
+    /// Of the connection.
+    let eventLoop: any EventLoop
 
     /// A parameter of the path; throws `notFound`, because nothing can have such an id, when it is empty or not text.
     func parameter(_ name: String) throws -> String {

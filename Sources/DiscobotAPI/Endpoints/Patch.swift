@@ -21,6 +21,13 @@ enum Patch<Value: Decodable & Sendable>: Sendable, Decodable {
     }
 }
 
+extension Patch<String> {
+    /// An empty text clears the field as null does.
+    var nonEmptyChange: String?? {
+        change.map { text in text.flatMap { $0.isEmpty ? nil : $0 } }
+    }
+}
+
 extension KeyedDecodingContainer {
     /// Preferred by synthesised initialisers, so that an absent field is not an error.
     func decode<Value>(_ type: Patch<Value>.Type, forKey key: Key) throws -> Patch<Value> {

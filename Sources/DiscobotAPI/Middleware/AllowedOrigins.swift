@@ -8,7 +8,7 @@ package struct AllowedOrigins: Sendable {
 
     /// - Parameter patterns: origins such as `http://localhost:3000`; `*` stands for any part of a host name.
     package init(_ patterns: [String]) throws {
-        for pattern in patterns where !(pattern == "*" || pattern.contains("://")) {
+        for pattern in patterns where !Self.isOrigin(pattern) {
             throw ServerError.invalidArgument("CORS_ORIGINS: \(pattern) is not an origin such as http://localhost:3000")
         }
         self.patterns = patterns.map { $0.split(separator: "*", omittingEmptySubsequences: false) }
@@ -21,6 +21,10 @@ package struct AllowedOrigins: Sendable {
             guard parts != ["", ""] else { return true }
             return matches(origin[...], parts[...])
         }
+    }
+
+    private static func isOrigin(_ pattern: String) -> Bool {
+        pattern == "*" || (pattern.contains("://") && !pattern.contains { $0.isWhitespace || $0 == "#" })
     }
 
     private static func isHostCharacter(_ character: Character) -> Bool {

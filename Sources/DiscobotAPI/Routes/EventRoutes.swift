@@ -32,7 +32,7 @@ struct EventRoutes: Sendable {
             return try await list(request, project)
         }
         let start = try start(request)
-        return EventStream.response(to: request.raw) { stream, end in
+        return EventStream.response(to: request.raw, on: request.eventLoop) { stream, end in
             // Here and not before: the body of an answer to HEAD never runs, and would leave a reader behind.
             let subscription = try await events.subscribe(to: project, from: start)
             defer { events.unsubscribe(subscription) }

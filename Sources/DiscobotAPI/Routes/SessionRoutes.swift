@@ -46,7 +46,7 @@ struct SessionRoutes: Sendable {
     private func update(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         let body = try await request.body(UpdateRequest.self)
         let changes = SessionService.Changes(
-            displayName: body.displayName.change.map { $0.flatMap { $0.isEmpty ? nil : $0 } },
+            displayName: body.displayName.nonEmptyChange,
             status: try body.status.map(Self.status(named:))
         )
         return try .json(SessionResponse(await sessions.update(request.id("sessionId"), of: project, changes)))

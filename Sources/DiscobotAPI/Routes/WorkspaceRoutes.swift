@@ -97,7 +97,7 @@ struct WorkspaceRoutes: Sendable {
         let body = try await request.body(CreateRequest.self)
         let workspace = try await workspaces.create(
             path: try required(body.path, "Path is required"),
-            displayName: body.displayName,
+            displayName: body.displayName.flatMap { $0.isEmpty ? nil : $0 },
             sourceType: try body.sourceType.map(Workspace.SourceType.init(checking:)),
             provider: body.provider ?? "",
             in: project
@@ -118,7 +118,7 @@ struct WorkspaceRoutes: Sendable {
 
     private func update(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         let body = try await request.body(UpdateRequest.self)
-        let changes = WorkspaceService.Changes(path: body.path, displayName: body.displayName.change)
+        let changes = WorkspaceService.Changes(path: body.path, displayName: body.displayName.nonEmptyChange)
         return try .json(response(await workspaces.update(request.id("workspaceId"), of: project, changes)))
     }
 

@@ -2,7 +2,7 @@
 
 import HTTPTypes
 package import Hummingbird
-import NIOCore
+package import NIOCore
 import ServiceLifecycle
 
 /// An answer that goes on: a stream of server-sent events.
@@ -18,6 +18,7 @@ package struct EventStream {
     /// An answer whose frames `body` writes until it returns, which it must soon after the end it is given is reached.
     package static func response(
         to request: Request,
+        on eventLoop: any EventLoop,
         body: @escaping @Sendable @concurrent (inout EventStream, EventStreamEnd) async throws -> Void
     ) -> Response {
         Response(
@@ -26,14 +27,16 @@ package struct EventStream {
             body: ResponseBody { writer in
                 var stream = EventStream(writer: writer)
                 let end = EventStreamEnd()
-                try await withGracefulShutdownHandler {
-                    try await request.body.consumeWithInboundCloseHandler { _ in
-                        try await body(&stream, end)
-                    } onInboundClosed: {
+                try await withTaskExecutorPreference(EventLoopTaskExecutor(eventLoop)) {
+                    try await withGracefulShutdownHandler {
+                        try await request.body.consumeWithInboundCloseHandler { _ in
+                            try await body(&stream, end)
+                        } onInboundClosed: {
+                            end.reach()
+                        }
+                    } onGracefulShutdown: {
                         end.reach()
                     }
-                } onGracefulShutdown: {
-                    end.reach()
                 }
                 try await stream.writer.finish(nil)
             }

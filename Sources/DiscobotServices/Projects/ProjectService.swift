@@ -79,13 +79,19 @@ package struct ProjectService: Sendable {
     }
 
     /// Removes the project and everything in it; the files of its clones follow in the background.
+    ///
+    /// Throws `conflict` for the local project, without which nobody could do anything until the next start.
     package func delete(_ id: ID<Project>) async throws {
+        guard id != Project.localID else { throw ServerError.conflict("the local project cannot be removed") }
         try await store.write { transaction in
-            let clones = try transaction.workspaces(of: id).filter { $0.sourceType == .git }
             try transaction.delete(id)
-            for clone in clones {
-                try jobs.enqueue(RemoveWorkspaceFilesJob.self, clone, in: transaction)
-            }
+            try jobs.enqueue(
+                RemoveProjectFilesJob.self,
+                .init(projectId: id),
+                project: id,
+                resource: .project(id),
+                in: transaction
+            )
         }
     }
 

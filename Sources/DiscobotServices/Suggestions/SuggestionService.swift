@@ -9,7 +9,7 @@ package struct SuggestionService: Sendable {
     private let isEnabled: Bool
     private let home: String
 
-    package init(isEnabled: Bool, home: String = NSHomeDirectory()) {
+    package init(isEnabled: Bool, home: String) {
         self.isEnabled = isEnabled
         self.home = home
     }

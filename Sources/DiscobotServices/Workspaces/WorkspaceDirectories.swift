@@ -25,6 +25,29 @@ package struct WorkspaceDirectories: Sendable {
         "\(base)/\(project)/workspaces/\(workspace)"
     }
 
+    /// Creates the base directory, closed to other users of the machine; throws `ServerError`.
+    package func createBase() throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: base,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw ServerError(
+                .unavailable,
+                "WORKSPACE_DIR: \(base) cannot be created; check who may write there",
+                cause: error
+            )
+        }
+    }
+
+    /// Removes all clones of a project, also those that are no longer any workspace's.
+    func removeClones(in project: ID<Project>) throws {
+        let directory = "\(base)/\(project)"
+        if FileManager.default.fileExists(atPath: directory) { try FileManager.default.removeItem(atPath: directory) }
+    }
+
     /// Removes a clone, and the directories of its project once they are empty.
     func removeClone(of workspace: ID<Workspace>, in project: ID<Project>) throws {
         let clone = clone(of: workspace, in: project)

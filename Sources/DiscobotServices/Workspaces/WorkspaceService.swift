@@ -142,8 +142,9 @@ extension WorkspaceService {
     /// How long a request waits for a working copy that is being prepared.
     private static let patience: Duration = .seconds(30)
 
-    /// The repository of a workspace, waited for while it is being prepared and prepared again where it has failed or
-    /// vanished. Throws `operationFailed` or `unavailable`.
+    /// The repository of a workspace, waited for while it is being prepared and prepared again where it has vanished.
+    ///
+    /// Throws `operationFailed` when preparing has failed, and `unavailable` when it takes long.
     package func repository(of id: ID<Workspace>, in project: ID<Project>) async throws -> GitRepository {
         var workspace = try await get(id, of: project)
         if !isUsable(workspace) {
@@ -160,7 +161,7 @@ extension WorkspaceService {
     private func prepared(_ workspace: Workspace) async throws -> Workspace {
         let subscription = try await events.subscribe(to: workspace.projectID, from: .now)
         defer { events.unsubscribe(subscription) }
-        if workspace.status == .error || workspace.status == .ready {
+        if workspace.status == .ready {
             try await store.write { _ = try restart(workspace, in: $0) }
         }
         return try await withThrowingTaskGroup(of: Workspace.self) { group in

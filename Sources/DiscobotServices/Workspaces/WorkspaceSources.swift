@@ -10,7 +10,7 @@ package struct WorkspaceSources: Sendable {
     private let home: String
 
     /// - Parameter providers: names of the sandbox providers there are.
-    package init(providers: Set<String>, home: String = NSHomeDirectory()) {
+    package init(providers: Set<String>, home: String) {
         self.providers = providers
         self.home = home
     }

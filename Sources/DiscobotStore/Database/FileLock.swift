@@ -19,7 +19,7 @@ final class FileLock: Sendable {
     }
 
     /// Takes the lock, waiting at most `timeout` for another process to let go of it.
-    static func acquire(path: String, timeout: Duration) async throws -> FileLock {
+    static func acquire(path: String, timeout: Duration, onWait: () -> Void) async throws -> FileLock {
         let deadline = ContinuousClock.now + timeout
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
@@ -27,6 +27,8 @@ final class FileLock: Sendable {
             throw ServerError(.unavailable, "DATABASE_DSN: the lock file \(path) cannot be opened: \(reason)")
         }
         let lock = FileLock(descriptor: descriptor)
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return lock }
+        onWait()
         while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             guard ContinuousClock.now < deadline else {
                 throw ServerError(.unavailable, "another server uses this database (it holds \(path)); stop it first")

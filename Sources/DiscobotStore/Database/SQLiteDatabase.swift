@@ -12,10 +12,16 @@ package final class SQLiteDatabase: Database {
 
     /// Opens or creates the file, with its directory; throws `ServerError` with what to mend.
     ///
-    /// - Parameter lockTimeout: how long to wait for another server that still has the file.
-    package init(path: String, lockTimeout: Duration = .zero) async throws {
+    /// - Parameters:
+    ///   - lockTimeout: how long to wait for another server that still has the file.
+    ///   - onWait: called when there is one.
+    package init(
+        path: String,
+        lockTimeout: Duration = .zero,
+        onWait: @Sendable () -> Void = {}
+    ) async throws {
         try Self.createFile(path)
-        lock = try await FileLock.acquire(path: path + ".lock", timeout: lockTimeout)
+        lock = try await FileLock.acquire(path: path + ".lock", timeout: lockTimeout, onWait: onWait)
         do {
             pool = try DatabasePool(path: path, configuration: Self.configuration)
         } catch let error as GRDB.DatabaseError {
@@ -104,7 +110,9 @@ package final class SQLiteDatabase: Database {
     }
 
     package func close() async {
-        // Nothing can be done about a failure at the end, and the journal is replayed at the next start.
+        // So that the main file alone holds everything. Nothing can be done about a failure at the end, and the next
+        // start replays the journal.
+        _ = try? await pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try? pool.close()
         lock.release()
     }

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotModel
+package import DiscobotStore
+
+/// Removes the clones of a project whose rows are gone.
+package struct RemoveProjectFilesJob: JobHandler {
+    package struct Payload: Codable, Sendable {
+        let projectId: ID<Project>
+    }
+
+    package static let kind: Job.Kind = "project_remove_files"
+    package static let policy = JobPolicy(concurrency: 2, priority: 5)
+
+    private let directories: WorkspaceDirectories
+
+    package init(directories: WorkspaceDirectories) {
+        self.directories = directories
+    }
+
+    /// A clone that is just being cancelled may still write; the directory is then not empty and the job tried again.
+    package func run(_ payload: Payload) async throws -> JobResult {
+        try directories.removeClones(in: payload.projectId)
+        return { _ in }
+    }
+
+    /// There is no row left to tell; the log has the reason.
+    package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {}
+}
