@@ -6,7 +6,7 @@ package struct Session: Sendable, Equatable {
     package let projectID: ID<Project>
     package let workspaceID: ID<Workspace>
     package let agentID: ID<Agent>?
-    package let name: String
+    package var name: String
     package var displayName: String?
     package let description: String?
     package var status: SessionStatus

@@ -39,6 +39,7 @@ struct SessionRoutes: Sendable {
     }
 
     private struct UpdateRequest: Decodable {
+        let name: String?
         let displayName: Patch<String>
         let status: String?
     }
@@ -46,6 +47,7 @@ struct SessionRoutes: Sendable {
     private func update(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         let body = try await request.body(UpdateRequest.self)
         let changes = SessionService.Changes(
+            name: try body.name.map { try required($0, "name must not be empty") },
             displayName: body.displayName.nonEmptyChange,
             status: try body.status.map(Self.status(named:))
         )

@@ -44,11 +44,13 @@ package struct SessionService: Sendable {
 
     /// What an update changes; nil leaves a field as it is.
     package struct Changes: Sendable {
+        package var name: String?
         /// The inner nil clears the name.
         package var displayName: String??
         package var status: SessionStatus?
 
-        package init(displayName: String?? = nil, status: SessionStatus? = nil) {
+        package init(name: String? = nil, displayName: String?? = nil, status: SessionStatus? = nil) {
+            self.name = name
             self.displayName = displayName
             self.status = status
         }
@@ -62,6 +64,7 @@ package struct SessionService: Sendable {
     ) async throws -> Session {
         try await store.write { transaction in
             guard var session = try transaction.session(id, of: project) else { throw Self.notFound }
+            session.name = changes.name ?? session.name
             if let displayName = changes.displayName { session.displayName = displayName }
             if let status = changes.status {
                 guard session.status.canBecome(status) else {

@@ -51,11 +51,11 @@ extension Transaction {
         )
     }
 
-    /// Stores what a client may change: display name and status.
+    /// Stores what a client may change: names and status.
     package func update(_ session: Session) throws {
         try execute(
             """
-            UPDATE sessions SET display_name = \(session.displayName), status = \(session.status),
+            UPDATE sessions SET name = \(session.name), display_name = \(session.displayName), status = \(session.status),
                 updated_at = \(session.updatedAt)
             WHERE id = \(session.id)
             """
