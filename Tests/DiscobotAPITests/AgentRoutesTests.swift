@@ -249,4 +249,18 @@ struct AgentRoutesTests {
             #expect(codex?["env"].list.map(\.string) == ["CODEX_API_KEY"])
         }
     }
+
+    @Test
+    func `has another default agent when the default one is removed`() async throws {
+        try await TestServer.with { server in
+            let path = "/api/projects/local/agents"
+            for name in ["A", "B", "C"] {
+                _ = try await server.client.post(path, #"{"name":"\#(name)","agentType":"shell"}"#)
+            }
+            let first = try #require(try await server.client.get(path).json["agents"][0]["id"].string)
+            expectSuccess(try await server.client.delete("\(path)/\(first)"))
+            let left = try await server.client.get(path).json["agents"].list
+            #expect(left.filter { $0["isDefault"].bool == true }.count == 1, "\(left)")
+        }
+    }
 }

@@ -161,4 +161,20 @@ struct CORSTests {
             #expect(head.contains("access-control-allow-credentials: true"))
         }
     }
+
+    /// No browser sends such an origin; but what `*` stands for should be part of a host name and nothing else.
+    @Test(arguments: [
+        "http://evil.com#.localhost:3001", "http://evil.com?.localhost:3001", "http://evil.com\\.localhost:3001",
+    ])
+    func `takes only characters of host names for a star in CORS_ORIGINS`(origin: String) async throws {
+        try await TestServer.with { server in
+            let answer = try await server.client.send(
+                .put,
+                "/api/preferences",
+                #"{"preferences":{}}"#,
+                headers: ["Origin": origin]
+            )
+            expectRefusal(answer, 403)
+        }
+    }
 }

@@ -191,4 +191,18 @@ struct ConnectionTests {
             #expect(answer.contains("HTTP/1.1 200 OK\r\n"))
         }
     }
+
+    /// The connection is closed after the answer, which a client cannot know before it sends its next request.
+    @Test
+    func `says that it closes the connection of a request for another protocol`() async throws {
+        try await TestServer.with { server in
+            let connection = try RawConnection(port: server.client.port)
+            defer { connection.close() }
+            connection.send(
+                "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
+            )
+            let answer = try #require(await connection.receivedToEnd()).lowercased()
+            #expect(answer.contains("\r\nconnection: close\r\n"), "\(answer)")
+        }
+    }
 }

@@ -196,6 +196,15 @@ struct ErrorTests {
             #expect(try await server.client.get("/api/projects").status == 200)
         }
     }
+
+    @Test(arguments: ["default", "types", "auth-providers"])
+    func `does not offer methods that a path does not have`(name: String) async throws {
+        try await TestServer.with { server in
+            let answer = try await server.client.put("/api/projects/local/agents/\(name)", "{}")
+            expectRefusal(answer, 405)
+            #expect(answer.headers["allow"] == (name == "default" ? "POST" : "GET"))
+        }
+    }
 }
 
 extension TestClient {

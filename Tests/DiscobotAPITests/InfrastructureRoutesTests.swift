@@ -142,7 +142,9 @@ struct InfrastructureRoutesTests {
         }
     }
 
-    @Test(arguments: ["/health", "/ready", "/api/status", "/api/ui", "/api/projects", "/api/projects/local/workspaces"])
+    @Test(arguments: [
+        "/health", "/api/routes", "/api/ui", "/auth/me", "/api/projects", "/api/projects/local/workspaces",
+    ])
     func `answers HEAD like GET, without a body`(path: String) async throws {
         try await TestServer.with { server in
             let get = try await server.client.get(path)

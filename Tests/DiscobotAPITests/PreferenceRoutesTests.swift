@@ -126,4 +126,21 @@ struct PreferenceRoutesTests {
             #expect(try await server.store.read { try $0.preference("secret", of: other.id) } != nil)
         }
     }
+
+    @Test
+    func `decodes what is percent-encoded in paths`() async throws {
+        try await TestServer.with { server in
+            let client = server.client
+            for key in ["with space", "a/b", "ключ", "💡", "100%", "..", "a+b", "q?x=1#y", "'; DROP TABLE users; --"] {
+                let value = "line\nbreak \"quotes\" \\ \u{1} 💡 \(key)"
+                let path = "/api/preferences/\(key.escaped)"
+                let stored = try await client.put(path, body(["value": value]))
+                #expect(stored.status == 200, "\(key): \(stored.text)")
+                #expect(stored.json["key"].string == key)
+                let found = try await client.get(path)
+                #expect(found.json["value"].string == value, "\(key): \(found.text)")
+                expectSuccess(try await client.delete(path))
+            }
+        }
+    }
 }

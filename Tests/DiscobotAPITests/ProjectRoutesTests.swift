@@ -182,4 +182,13 @@ struct ProjectRoutesTests {
             #expect(try await server.store.read { try $0.project("theirs") } == project)
         }
     }
+
+    @Test
+    func `never removes the local project`() async throws {
+        try await TestServer.with { server in
+            expectRefusal(try await server.client.delete("/api/projects/local"), 409, naming: "local project")
+            let local = try await server.client.get("/api/projects/local")
+            #expect(local.status == 200)
+        }
+    }
 }

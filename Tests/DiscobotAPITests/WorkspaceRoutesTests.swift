@@ -154,6 +154,8 @@ struct WorkspaceRoutesTests {
             let same = try await update(body(["path": before["path"].string, "provider": "docker", "status": "error"]))
             #expect(same["displayName"].string == "Name")
             #expect(same["provider"].string == "" && same["status"].string == "ready")
+            #expect(try await update(#"{"displayName":""}"#) == before)
+            _ = try await update(#"{"displayName":"Again"}"#)
             #expect(try await update(#"{"displayName":null}"#) == before)
             for (text, word) in [
                 (#"{"displayName":1}"#, "displayName"), (#"{"path":""}"#, "Path is required"), ("", "body"),
