@@ -15,7 +15,7 @@ extension GitError {
     init(command: String, directory: String?, cause: SubprocessError) {
         switch cause.code {
         case .executableNotFound:
-            self.init(.failed, "git was not found: install git and make sure it is in the PATH of the server")
+            self.init(.notInstalled, "git was not found: install git and make sure it is in the PATH of the server")
         case .failedToChangeWorkingDirectory:
             self.init(.notFound, "directory does not exist: \(directory ?? "")")
         default:

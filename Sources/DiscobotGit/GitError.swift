@@ -11,6 +11,8 @@ package struct GitError: Error, Equatable, Sendable, CustomStringConvertible {
         case conflict
         case tooLarge
         case timedOut
+        /// There is no git on this machine.
+        case notInstalled
         case failed
     }
 

@@ -9,9 +9,9 @@ extension GitRepository {
 }
 
 extension GitCommand {
-    /// The version of git, for example `2.39.5`; nil when there is none on this machine.
-    package static func version() async -> String? {
-        let output = try? await GitCommand(directory: nil).run(["--version"], timeout: .seconds(5))
-        return output?.text.split(whereSeparator: \.isWhitespace).dropFirst(2).first.map(String.init)
+    /// The version of git, for example `2.39.5`; throws ``GitError``, `.notInstalled` when there is none.
+    package static func version() async throws -> String {
+        let output = try await GitCommand(directory: nil).run(["--version"], timeout: .seconds(30))
+        return output.text.split(whereSeparator: \.isWhitespace).dropFirst(2).first.map(String.init) ?? "unknown"
     }
 }

@@ -35,7 +35,12 @@ extension GitRepository {
 
     /// Fetches all remotes and forgets the remote branches that are gone.
     package func fetch() async throws {
-        _ = try await command.run(["fetch", "--all", "--prune", "--quiet"], timeout: .seconds(600))
+        do {
+            _ = try await command.run(["fetch", "--all", "--prune", "--quiet"], timeout: .seconds(600))
+        } catch let error as GitError where error.code == .notFound {
+            // It is the remote that is not found, and nothing that the caller has named.
+            throw GitError(.failed, error.message)
+        }
     }
 
     /// Local branches, then remote ones, both by name.

@@ -31,14 +31,11 @@ struct DoctorFinding {
     }
 
     private static func git() async -> DoctorFinding {
-        guard let version = await GitCommand.version() else {
-            return DoctorFinding(
-                verdict: .error,
-                subject: "git",
-                detail: "not found; install it (Debian: apt-get install git)"
-            )
+        do {
+            return DoctorFinding(verdict: .ok, subject: "git", detail: try await GitCommand.version())
+        } catch {
+            return DoctorFinding(verdict: .error, subject: "git", detail: "\(error) (Debian: apt-get install git)")
         }
-        return DoctorFinding(verdict: .ok, subject: "git", detail: version)
     }
 
     private static func sqlite() -> DoctorFinding {

@@ -110,6 +110,18 @@ struct WorkspaceCloneTests {
         }
     }
 
+    /// 404 says that the workspace is gone, which it is not.
+    @Test
+    func `says that a fetch failed when the remote is gone`() async throws {
+        try await TestServer.with { server in
+            let source = try await server.directory.makeRepository()
+            let workspace = try await server.client.makeWorkspace(body(["path": "file://\(source)"]))
+            try FileManager.default.removeItem(atPath: source)
+            let git = "/api/projects/local/workspaces/\(workspace["id"].string ?? "")/git"
+            expectRefusal(try await server.client.send(.post, "\(git)/fetch"), 500, naming: "Failed to fetch")
+        }
+    }
+
     @Test
     func `clones an empty repository and one from a path that ends in git`() async throws {
         try await TestServer.with { server in

@@ -53,7 +53,7 @@ import Testing
     @Test func `says that git is missing`() async throws {
         let environment = GitEnvironment(inheriting: ["PATH": "/nonexistent"])
         let error = await error { try await GitCommand(directory: "/", environment: environment).run(["version"]) }
-        #expect(error?.code == .failed)
+        #expect(error?.code == .notInstalled)
         #expect(error?.message.contains("install git") == true)
     }
 

@@ -50,7 +50,7 @@ struct CommandLineTests {
     func `doctor fails when the server could not run`() async throws {
         let result = try await run("doctor", environment: ["PATH": "/nowhere"])
         #expect(result.status == 1)
-        #expect(result.output.contains("error    git: not found; install it"))
+        #expect(result.output.contains("error    git: git was not found: install git"))
     }
 
     @Test(arguments: [("PORT", "many"), ("DATABASE_DSN", "mongodb://x"), ("CORS_ORIGINS", "localhost")])

@@ -32,6 +32,7 @@ struct SuggestionServiceTests {
             #expect(service.paths(for: home.file("al")).map(\.path) == ["alpha", "alps"].map(home.file))
             #expect(service.paths(for: "~/al").map(\.path) == ["~/alpha", "~/alps"])
             #expect(service.paths(for: "~/.h").map(\.path) == ["~/.hidden"])
+            #expect(service.paths(for: "~/.").map(\.path) == ["~/.hidden"])
         }
     }
 

@@ -16,7 +16,8 @@ func translatingGitErrors<Value>(_ verb: String? = nil, _ body: () async throws 
         case .conflict: throw ServerError(.conflict, prefix + error.message, cause: error)
         case .timedOut: throw ServerError(.timedOut, prefix + error.message, cause: error)
         case .notARepository where verb == nil: throw ServerError(.invalidArgument, error.message, cause: error)
-        case .notARepository, .failed: throw ServerError(.operationFailed, prefix + error.message, cause: error)
+        case .notARepository, .notInstalled, .failed:
+            throw ServerError(.operationFailed, prefix + error.message, cause: error)
         }
     }
 }

@@ -29,7 +29,7 @@ package struct StatusService: Sendable {
 
     package func messages() async -> [Message] {
         var messages: [Message] = []
-        if await GitCommand.version() == nil {
+        if await !isGitInstalled() {
             messages.append(
                 Message(
                     id: "git-not-found",
@@ -51,6 +51,16 @@ package struct StatusService: Sendable {
             )
         }
         return messages
+    }
+
+    /// A git that does not answer in time is there all the same.
+    private func isGitInstalled() async -> Bool {
+        do {
+            _ = try await GitCommand.version()
+            return true
+        } catch {
+            return (error as? GitError)?.code != .notInstalled
+        }
     }
 
     /// Throws `unavailable` when the database does not answer.

@@ -24,7 +24,9 @@ package struct SuggestionService: Sendable {
     package func paths(for typed: String) -> [Suggestion] {
         guard isEnabled, typed.hasPrefix("/") || typed == "~" || typed.hasPrefix("~/") else { return [] }
         let path = typed.hasPrefix("~") ? home + typed.dropFirst() : typed
-        let (directory, prefix) = isDirectory(path) ? (path, "") : split(path)
+        // A dot may be the beginning of a hidden name.
+        let isComplete = isDirectory(path) && !path.hasSuffix("/.") && !path.hasSuffix("/..")
+        let (directory, prefix) = isComplete ? (path, "") : split(path)
         return names(in: directory)
             .filter { $0.hasPrefix(prefix) && ($0.hasPrefix(".") == prefix.hasPrefix(".")) }
             .sorted()
