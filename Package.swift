@@ -13,7 +13,6 @@ let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-s
 
 let package = Package(
     name: "discobot-server",
-    platforms: [.macOS(.v15)],
     products: [.executable(name: "discobot-server", targets: ["discobot-server"])],
     // Exact versions of everything that is used directly.
     dependencies: [
@@ -95,6 +94,7 @@ let package = Package(
             dependencies: [
                 "DiscobotServices", "DiscobotStore", "discobot-server",
                 asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
+                .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .testTarget(name: "DiscobotModelTests", dependencies: ["DiscobotModel"]),

@@ -4,20 +4,17 @@
 package struct ServerError: Error, Sendable, CustomStringConvertible {
     package struct Code: Hashable, Sendable {
         private enum Value: String {
-            case invalidArgument, unauthenticated, forbidden, notFound, methodNotAllowed
-            case conflict, tooLarge, notImplemented, unavailable, timedOut, storageFull, operationFailed, `internal`
+            case invalidArgument, forbidden, notFound
+            case conflict, tooLarge, unavailable, timedOut, storageFull, operationFailed, `internal`
         }
 
         private let value: Value
 
         package static let invalidArgument = Code(value: .invalidArgument)
-        package static let unauthenticated = Code(value: .unauthenticated)
         package static let forbidden = Code(value: .forbidden)
         package static let notFound = Code(value: .notFound)
-        package static let methodNotAllowed = Code(value: .methodNotAllowed)
         package static let conflict = Code(value: .conflict)
         package static let tooLarge = Code(value: .tooLarge)
-        package static let notImplemented = Code(value: .notImplemented)
         package static let unavailable = Code(value: .unavailable)
         package static let timedOut = Code(value: .timedOut)
         package static let storageFull = Code(value: .storageFull)

@@ -9,6 +9,8 @@ package struct ListeningSocket: Sendable {
 
     package init() throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // Not for the servers that tests start.
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
@@ -22,6 +24,11 @@ package struct ListeningSocket: Sendable {
         }
         guard isBound else { throw Shell.Failed(description: "no free port") }
         port = Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    /// Blocks until somebody connects, whom it leaves without an answer.
+    package func waitForConnection() {
+        _ = accept(descriptor, nil, nil)
     }
 
     package func close() {

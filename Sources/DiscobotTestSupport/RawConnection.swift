@@ -9,6 +9,8 @@ package struct RawConnection: Sendable {
     /// Connects to a port of 127.0.0.1; reading gives up after ten seconds.
     package init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        // Not for the servers that tests start.
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         var timeout = timeval(tv_sec: 10, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()

@@ -57,6 +57,7 @@ package struct TestServer: Sendable {
                 }
                 await group.triggerGracefulShutdown()
                 try await tasks.waitForAll()
+                await server.store.close()
                 return try result.get()
             }
             try await tasks.waitForAll()

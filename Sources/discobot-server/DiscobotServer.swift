@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import DiscobotModel
+import DiscobotStore
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -33,14 +34,23 @@ struct Serve: AsyncParsableCommand {
             var logger = Logger(label: "discobot")
             logger.logLevel = options.logLevel
             let server = try await Server.build(options, logger: logger)
-            let group = ServiceGroup(
-                configuration: .init(
-                    services: server.services,
-                    gracefulShutdownSignals: [.sigterm, .sigint],
-                    logger: logger
-                )
+            var configuration = ServiceGroupConfiguration(
+                services: server.services,
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger
             )
-            try await group.run()
+            // Longer than jobs may drain; what still goes on then, such as a slow download, is cut off.
+            configuration.maximumGracefulShutdownDuration = .seconds(20)
+            let result: Result<Void, any Error>
+            do {
+                result = .success(try await ServiceGroup(configuration: configuration).run())
+            } catch is CancellationError {
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            await server.store.close()
+            try result.get()
         }
     }
 }

@@ -13,6 +13,7 @@ package import ServiceLifecycle
 package struct Server: Sendable {
     /// Everything that lives as long as the server, dependencies first.
     package let services: [any Service]
+    /// To be closed when all services have ended.
     package let store: Store
 
     /// Opens the database and wires everything; throws `ServerError`.
@@ -38,7 +39,7 @@ package struct Server: Sendable {
             Router(services: services, origins: origins, address: options.host).buildResponder()
         }
         let dispatcher = options.isDispatcherEnabled ? [makeDispatcher(options, store: store, logger: logger)] : []
-        return Server(services: [StoreService(store: store), broker] + dispatcher + [http], store: store)
+        return Server(services: [broker] + dispatcher + [http], store: store)
     }
 
     private static func makeServices(
@@ -89,16 +90,5 @@ package struct Server: Sendable {
 
     private static func directories(_ options: ServerOptions) -> WorkspaceDirectories {
         WorkspaceDirectories(base: options.workspaceDirectory)
-    }
-}
-
-/// Closes the database when everything that uses it has ended.
-private struct StoreService: Service, CustomStringConvertible {
-    let store: Store
-    var description: String { "Store" }
-
-    func run() async throws {
-        try? await gracefulShutdown()
-        await store.close()
     }
 }

@@ -8,7 +8,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct EventRoutesTests {
     private static let path = "/api/projects/local/events"
 

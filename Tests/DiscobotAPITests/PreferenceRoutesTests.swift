@@ -5,7 +5,7 @@ import DiscobotStore
 import DiscobotTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PreferenceRoutesTests {
     private static let path = "/api/preferences"
 

@@ -9,7 +9,7 @@ import discobot_server
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SessionRoutesTests {
     private static let path = "/api/projects/local/sessions"
     private static let keys: Set = [

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Workspaces of remote repositories, which the server clones.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorkspaceCloneTests {
     private static let path = "/api/projects/local/workspaces"
 

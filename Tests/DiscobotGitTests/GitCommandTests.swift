@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(1))) struct GitCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct GitCommandTests {
     @Test func `collects output and accepts chosen exit codes`() async throws {
         try await Fixture.with { fixture in
             let command = fixture.command("home")

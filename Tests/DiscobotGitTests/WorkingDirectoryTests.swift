@@ -7,7 +7,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(1))) struct WorkingDirectoryTests {
+@Suite(.timeLimit(.minutes(5))) struct WorkingDirectoryTests {
     @Test func `reads and writes files, and creates directories`() async throws {
         try await Fixture.with { fixture in
             let directory = try fixture.workingDirectory()

@@ -18,5 +18,11 @@ struct ServerSentEventTests {
     func `no line break of the data ends the frame`() {
         #expect(text(ServerSentEvent(data: "a\nb\r\nc\n\nd")) == "data: a\ndata: b\ndata: c\ndata: \ndata: d\n\n")
         #expect(text(ServerSentEvent(data: "")) == "data: \n\n")
+        #expect(text(ServerSentEvent(data: "a\rb")) == "data: a\ndata: b\n\n")
+    }
+
+    @Test(arguments: ["\u{2028}", "\u{2029}", "\u{85}", "\u{B}", "\u{C}"])
+    func `other line separators are data`(separator: String) {
+        #expect(text(ServerSentEvent(data: "a\(separator)b")) == "data: a\(separator)b\n\n")
     }
 }

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// The built executable, as it is typed.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct CommandLineTests {
     private func run(
         _ arguments: String...,
@@ -15,7 +15,7 @@ struct CommandLineTests {
         try await TemporaryDirectory.with { directory in
             try prepare(directory)
             let resolved = environment.mapValues { $0.replacing("@", with: directory.path) }
-            return try ServerProcess.run(arguments, environment: resolved, in: directory)
+            return try await ServerProcess.run(arguments, environment: resolved, in: directory)
         }
     }
 

@@ -3,11 +3,12 @@
 import DiscobotModel
 import DiscobotTestSupport
 import Foundation
+import HTTPTypes
 import Testing
 import discobot_server
 
 /// Starting, stopping and running into trouble, as a process.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct LifecycleTests {
     @Test
     func `SIGTERM ends open streams and the process with code 0`() async throws {
@@ -28,6 +29,26 @@ struct LifecycleTests {
                 #expect(server.terminate() == 0)
                 try await group.waitForAll()
             }
+        }
+    }
+
+    @Test
+    func `SIGTERM does not wait for a remote that is silent`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let silent = try ListeningSocket()
+            defer { silent.close() }
+            let server = try await ServerProcess(in: directory, port: try ServerProcess.freePort())
+            let client = server.client
+            let repository = try await directory.makeRepository()
+            let workspace = try await client.makeWorkspace(#"{"path":"\#(repository)"}"#)
+            try await Shell.run(#"git -C "$0" remote add origin "git://127.0.0.1:$1/x""#, repository, "\(silent.port)")
+            async let fetch = client.send(
+                .post,
+                "/api/projects/local/workspaces/\(workspace["id"].string ?? "")/git/fetch"
+            )
+            silent.waitForConnection()
+            #expect(server.terminate() == 0)
+            _ = try? await fetch
         }
     }
 

@@ -9,7 +9,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct EventBrokerTests {
     private static let project: ID<Project> = "p"
 

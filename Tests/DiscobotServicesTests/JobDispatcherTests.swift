@@ -8,7 +8,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct JobDispatcherTests {
     private struct Broken: Error {}
 
@@ -57,6 +57,56 @@ struct JobDispatcherTests {
             _ = try await fixture.ended()
         }
         #expect(attempts.withLock { $0 } == 1)
+    }
+
+    @Test
+    func `a job that cannot even be given up ends, and holds up no other`() async throws {
+        let handler = TestJob { _ in { _ in } }
+        try await DispatcherFixture.with(handler) { fixture in
+            let unreadable = JobRequest(
+                kind: TestJob.kind,
+                projectID: DispatcherFixture.project,
+                resource: nil,
+                payload: "{}",
+                priority: 20,
+                maxAttempts: 3,
+                queues: false
+            )
+            try await fixture.store.write { try $0.enqueue(unreadable) }
+            try await fixture.enqueue("next")
+            let ended = try await fixture.ended(2)
+            #expect(ended.count { $0.contains(#""status":"failed""#) } == 1)
+            #expect(ended.count { $0.contains(#""status":"completed""#) } == 1)
+        }
+    }
+
+    @Test
+    func `a job of this server that runs for too long is never run twice at once`() async throws {
+        var settings = JobDispatcher.Settings.quick
+        settings.staleTimeout = .milliseconds(1)
+        let running = Mutex(0)
+        let most = Mutex(0)
+        let attempts = Mutex(0)
+        let handler = TestJob { _ in
+            let inside = running.withLock { running in
+                running += 1
+                return running
+            }
+            most.withLock { $0 = max($0, inside) }
+            defer { running.withLock { $0 -= 1 } }
+            let attempt = attempts.withLock { attempts in
+                attempts += 1
+                return attempts
+            }
+            if attempt < 3 { try await Task.sleep(for: .seconds(3600)) }
+            return { _ in }
+        }
+        try await DispatcherFixture.with(handler, settings: settings) { fixture in
+            try await fixture.enqueue("a")
+            #expect(try await fixture.ended().count == 1)
+        }
+        #expect(most.withLock { $0 } == 1)
+        #expect(attempts.withLock { $0 } == 3)
     }
 
     @Test

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct KeyedQueueTests {
     /// Counts how many are inside at once.
     private final class Room: Sendable {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct EventQueryTests {
     private func withProject(
         _ backend: StoreBackend,

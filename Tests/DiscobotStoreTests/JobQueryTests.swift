@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct JobQueryTests {
     private static let kind: Job.Kind = "test"
 
@@ -77,7 +77,10 @@ struct JobQueryTests {
             let running = try await claim(store, upTo: 5)
             #expect(running.map(\.payload) == ["first"])
             let now = Timestamp.now
-            #expect(try await store.write { try $0.settle(running[0], as: .completed, error: nil, retryAt: now) })
+            #expect(
+                try await store.write { try $0.settle(running[0], as: .completed, error: nil, retryAt: now) }
+                    == .completed
+            )
             #expect(try await claim(store, upTo: 5).map(\.payload) == ["queued"])
         }
     }
@@ -91,12 +94,16 @@ struct JobQueryTests {
             let lost = try await store.read { try $0.lostJobs(staleBefore: Timestamp(milliseconds: 0), limit: 10) }
             #expect(lost.map(\.id) == [stalled.id])
             let now = Timestamp.now
-            #expect(try await store.write { try $0.settle(lost[0], as: .pending, error: "lost", retryAt: now) })
+            #expect(
+                try await store.write { try $0.settle(lost[0], as: .pending, error: "lost", retryAt: now) } == .pending
+            )
             let retried = try #require(try await claim(store, lease("next")).first)
             #expect(retried.fence == stalled.fence + 1)
             #expect(retried.attempts == 2)
-            #expect(try await store.write { try $0.settle(stalled, as: .completed, error: nil, retryAt: now) } == false)
-            #expect(try await store.write { try $0.settle(retried, as: .completed, error: nil, retryAt: now) })
+            #expect(try await store.write { try $0.settle(stalled, as: .completed, error: nil, retryAt: now) } == nil)
+            #expect(
+                try await store.write { try $0.settle(retried, as: .completed, error: nil, retryAt: now) } == .completed
+            )
         }
     }
 
@@ -107,7 +114,10 @@ struct JobQueryTests {
             try await store.write { try $0.enqueue(request) }
             let job = try #require(try await claim(store).first)
             let later = Timestamp.now.advanced(by: .seconds(3600))
-            #expect(try await store.write { try $0.settle(job, as: .pending, error: "try later", retryAt: later) })
+            #expect(
+                try await store.write { try $0.settle(job, as: .pending, error: "try later", retryAt: later) }
+                    == .pending
+            )
             #expect(try await claim(store).isEmpty)
         }
     }
@@ -123,10 +133,28 @@ struct JobQueryTests {
             try await store.write { try $0.enqueue(waiting) }
             try await store.write { try $0.cancelJobs(on: resource) }
             let lease = lease()
-            let renewed = try await store.write { try $0.renewLeases(lease) }
+            let claimed = try await store.read { try $0.lostJobs(staleBefore: .now, limit: 10) }
+            let renewed = try await store.write { try $0.renewLeases(of: claimed.map(\.id), lease) }
             #expect(renewed.map(\.isCancelRequested) == [true])
             #expect(try await store.write { try $0.enqueue(running) }, "what is being cancelled is not under way")
             #expect(try await claim(store, upTo: 5).isEmpty, "but it holds the resource until it has ended")
+        }
+    }
+
+    @Test(arguments: StoreBackend.allCases, [JobStatus.completed, .pending, .failed])
+    func `a cancelled job ends as cancelled, whatever its attempt came to`(
+        backend: StoreBackend,
+        status: JobStatus
+    ) async throws {
+        try await backend.withStore { store in
+            let resource = Job.Resource(type: "workspace", id: "1")
+            let request = request(resource: resource)
+            try await store.write { try $0.enqueue(request) }
+            let job = try #require(try await claim(store).first)
+            try await store.write { try $0.cancelJobs(on: resource) }
+            let now = Timestamp.now
+            #expect(try await store.write { try $0.settle(job, as: status, error: nil, retryAt: now) } == .cancelled)
+            #expect(try await claim(store).isEmpty)
         }
     }
 
@@ -160,7 +188,9 @@ struct JobQueryTests {
             try await store.write { try $0.enqueue(request) }
             let job = try #require(try await claim(store).first)
             let now = Timestamp.now
-            #expect(try await store.write { try $0.settle(job, as: .completed, error: nil, retryAt: now) })
+            #expect(
+                try await store.write { try $0.settle(job, as: .completed, error: nil, retryAt: now) } == .completed
+            )
             try await store.write { try $0.deleteEndedJobs(before: now.advanced(by: .seconds(-60))) }
             #expect(try await store.read { try $0.row("SELECT 1 AS found FROM jobs") } != nil)
             try await store.write { try $0.deleteEndedJobs(before: now.advanced(by: .seconds(60))) }

@@ -88,7 +88,8 @@ extension [Endpoint] {
     func methods(of path: String) -> [HTTPRequest.Method] {
         let matches = compactMap { endpoint in endpoint.literalMatches(in: path).map { (endpoint.method, $0) } }
         let most = matches.map(\.1).max()
-        return matches.filter { $0.1 == most }.map(\.0)
+        let methods = matches.filter { $0.1 == most }.map(\.0)
+        return methods.flatMap { $0 == .get ? [.get, .head] : [$0] }
     }
 }
 

@@ -17,6 +17,17 @@ struct CORSMiddleware: RouterMiddleware {
         context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
+        var response = try await answer(request, context, next: next)
+        // Also where no origin was given: a cache must not hand that answer to a page.
+        response.headers[.vary] = "Origin"
+        return response
+    }
+
+    private func answer(
+        _ request: Request,
+        _ context: AppRequestContext,
+        next: @concurrent (Request, AppRequestContext) async throws -> Response
+    ) async throws -> Response {
         guard let origin = request.headers[.origin], !isSameOrigin(origin, request) else {
             return try await next(request, context)
         }
@@ -27,7 +38,6 @@ struct CORSMiddleware: RouterMiddleware {
         response.headers[.accessControlAllowOrigin] = origin
         response.headers[.accessControlAllowCredentials] = "true"
         response.headers[.accessControlExposeHeaders] = "Link, X-Request-Id"
-        response.headers[.vary] = "Origin"
         return response
     }
 

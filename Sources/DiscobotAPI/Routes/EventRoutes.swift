@@ -33,11 +33,17 @@ struct EventRoutes: Sendable {
         }
         let start = try start(request)
         return EventStream.response(to: request.raw, on: request.eventLoop) { stream, end in
-            // Here and not before: the body of an answer to HEAD never runs, and would leave a reader behind.
-            let subscription = try await events.subscribe(to: project, from: start)
-            defer { events.unsubscribe(subscription) }
-            end.whenReached { subscription.finish() }
-            try await send(subscription, to: &stream)
+            do {
+                // Here and not before: the body of an answer to HEAD never runs, and would leave a reader behind.
+                let subscription = try await events.subscribe(to: project, from: start)
+                defer { events.unsubscribe(subscription) }
+                end.whenReached { subscription.finish() }
+                try await send(subscription, to: &stream)
+            } catch let error as ServerError {
+                // The status has been sent already.
+                let message = String(decoding: try JSONEncoder().encode(["error": error.message]), as: UTF8.self)
+                try await stream.write(ServerSentEvent(event: "error", data: message).bytes)
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 
 package import NIOCore
 
-/// Closes a connection whose client has stopped reading: one that cannot be written to for a whole `timeout`.
+/// Closes a connection whose client has stopped reading: one that takes nothing of what waits for it for a whole
+/// `timeout`.
 ///
 /// Writers wait for such a client, so without this they and what they hold would wait for ever.
 package final class WriteTimeoutHandler: ChannelInboundHandler, RemovableChannelHandler {
@@ -19,15 +20,26 @@ package final class WriteTimeoutHandler: ChannelInboundHandler, RemovableChannel
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         deadline?.cancel()
         deadline = nil
-        if !context.channel.isWritable {
-            let channel = context.channel
-            deadline = context.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
-        }
+        if !context.channel.isWritable { watch(context.channel) }
         context.fireChannelWritabilityChanged()
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()
         context.fireChannelInactive()
+    }
+
+    /// Looks again after the timeout, because a slow client that reads keeps its connection.
+    private func watch(_ channel: any Channel) {
+        let waiting = Self.waitingBytes(channel)
+        let isStuck = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        deadline = channel.eventLoop.scheduleTask(in: timeout) {
+            guard Self.waitingBytes(channel) < waiting else { return channel.close(promise: nil) }
+            isStuck.value.watch(channel)
+        }
+    }
+
+    private static func waitingBytes(_ channel: any Channel) -> Int {
+        (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 }

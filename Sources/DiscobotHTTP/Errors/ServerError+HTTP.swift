@@ -8,13 +8,10 @@ extension ServerError.Code {
     package var status: HTTPResponse.Status {
         switch self {
         case .invalidArgument: .badRequest
-        case .unauthenticated: .unauthorized
         case .forbidden: .forbidden
         case .notFound: .notFound
-        case .methodNotAllowed: .methodNotAllowed
         case .conflict: .conflict
         case .tooLarge: .contentTooLarge
-        case .notImplemented: .notImplemented
         case .unavailable: .serviceUnavailable
         case .timedOut: .gatewayTimeout
         case .storageFull: HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")

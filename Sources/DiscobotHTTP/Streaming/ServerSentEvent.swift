@@ -20,7 +20,9 @@ package struct ServerSentEvent: Sendable {
         var text = ""
         if let id { text += "id: \(id)\n" }
         if let event { text += "event: \(event)\n" }
-        for line in data.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) {
+        // CR and LF only: other characters that end a line elsewhere do not end one here.
+        for line in data.split(omittingEmptySubsequences: false, whereSeparator: { ["\n", "\r", "\r\n"].contains($0) })
+        {
             text += "data: \(line)\n"
         }
         text += "\n"

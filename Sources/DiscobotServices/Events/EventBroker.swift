@@ -112,15 +112,20 @@ package final class EventBroker: Service {
             do {
                 try await readNews(of: project, after: position)
             } catch {
+                // Tried again when idle readers are woken.
+                feeds.withLock { $0[project]?.hasNews = true }
                 logger.error("reading events failed", metadata: ["project": "\(project)", "error": "\(error)"])
             }
         }
     }
 
     private func readNews(of project: ID<Project>, after position: Int64) async throws {
-        let events = try await store.read {
-            try $0.events(of: project, after: position, limit: ProjectFeed.capacity)
+        let (events, isGone) = try await store.read { transaction in
+            let events = try transaction.events(of: project, after: position, limit: ProjectFeed.capacity)
+            return (events, try events.isEmpty && transaction.project(project) == nil)
         }
+        // Nobody may follow a project that has been removed.
+        if isGone { return endSubscriptions(to: project) }
         let encoded = events.map { EncodedEvent(sequence: $0.sequence, bytes: encode($0)) }
         let readers = feeds.withLock { feeds in
             feeds[project]?.append(encoded)
@@ -135,8 +140,13 @@ package final class EventBroker: Service {
     private func wakeIdleReaders() async {
         while true {
             do { try await Task.sleep(for: Self.idleInterval) } catch { return }
+            newsContinuation.yield()
             for reader in feeds.withLock({ $0.values.flatMap(\.subscriptions) }) { reader.wake() }
         }
+    }
+
+    private func endSubscriptions(to project: ID<Project>) {
+        for reader in feeds.withLock({ $0[project]?.subscriptions ?? [] }) { reader.finish() }
     }
 
     private func endSubscriptions() {

@@ -3,6 +3,7 @@
 package import DiscobotGit
 package import DiscobotModel
 package import DiscobotStore
+import ServiceLifecycle
 
 /// Git operations on the working copy of a workspace.
 ///
@@ -12,7 +13,7 @@ package struct GitService: Sendable {
     private let store: Store
     private let workspaces: WorkspaceService
     /// Operations that change a working copy do so one at a time.
-    private let changes = KeyedQueue<ID<Workspace>>()
+    private let changes = KeyedQueue<String>()
 
     package init(store: Store, workspaces: WorkspaceService) {
         self.store = store
@@ -67,7 +68,10 @@ package struct GitService: Sendable {
     }
 
     package func fetch(_ target: Target) async throws {
-        try await change(target, "fetch") { try await $0.fetch() }
+        // The remote may take long; a stopping server does not wait for it.
+        try await cancelWhenGracefulShutdown {
+            try await change(target, "fetch") { try await $0.fetch() }
+        }
     }
 
     package func checkout(_ target: Target, ref: String) async throws {
@@ -104,7 +108,7 @@ package struct GitService: Sendable {
         _ body: @Sendable (GitRepository) async throws -> Value
     ) async throws -> Value {
         let repository = try await workspaces.repository(of: target.workspace, in: target.project)
-        return try await changes.run(target.workspace) {
+        return try await changes.run(repository.directory) {
             try await translatingGitErrors(verb) { try await body(repository) }
         }
     }
@@ -114,7 +118,7 @@ package struct GitService: Sendable {
         let head = try await read(target, "read HEAD") { try await $0.headCommit() }
         try await store.write { transaction in
             guard var workspace = try transaction.workspace(target.workspace, of: target.project),
-                workspace.commit != head
+                workspace.status == .ready, workspace.commit != head
             else { return }
             workspace.commit = head
             workspace.updatedAt = .now

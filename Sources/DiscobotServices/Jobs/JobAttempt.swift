@@ -13,7 +13,19 @@ struct JobAttempt: Sendable {
         case timedOut
     }
 
+    /// A job that is claimed again, because its first attempt was lost, is another attempt.
+    struct Key: Hashable {
+        private let id: ID<Job>
+        private let fence: Int
+
+        init(_ job: Job) {
+            id = job.id
+            fence = job.fence
+        }
+    }
+
     let job: Job
+    var key: Key { Key(job) }
     private let interruptions: AsyncStream<Interruption>
     private let continuation: AsyncStream<Interruption>.Continuation
 

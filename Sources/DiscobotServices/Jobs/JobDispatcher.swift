@@ -15,9 +15,10 @@ package final class JobDispatcher: Service {
         package var heartbeatInterval: Duration = .seconds(10)
         /// How long a job stays with a worker that gives no sign of life.
         package var leaseDuration: Duration = .seconds(30)
-        package var jobTimeout: Duration = .seconds(300)
+        /// Long enough to clone a large repository.
+        package var jobTimeout: Duration = .seconds(1200)
         /// A job that runs longer is taken from its worker, whatever the worker says.
-        package var staleTimeout: Duration = .seconds(600)
+        package var staleTimeout: Duration = .seconds(1800)
         /// Before the second attempt; doubled for each further one, with jitter.
         package var retryBackoff: Duration = .seconds(5)
         /// How long running jobs may go on once the server is told to stop.
@@ -33,7 +34,7 @@ package final class JobDispatcher: Service {
     private let handlers: [Job.Kind: AnyJobHandler]
     private let logger: Logger
     private let workerID = ID<JobDispatcher>.random().rawValue
-    private let attempts = Mutex<[ID<Job>: JobAttempt]>([:])
+    private let attempts = Mutex<[JobAttempt.Key: JobAttempt]>([:])
     private let wakeUps: AsyncStream<Void>
     private let wakeUp: AsyncStream<Void>.Continuation
 
@@ -72,24 +73,36 @@ package final class JobDispatcher: Service {
 
     /// Claims what may run now.
     private func claim() async -> [JobAttempt] {
-        let running = Dictionary(grouping: attempts.withLock { Array($0.values) }, by: \.job.kind).mapValues(\.count)
+        let running = Dictionary(grouping: running, by: \.job.kind).mapValues(\.count)
         let free = handlers.values.map { ($0.kind, $0.policy.concurrency - running[$0.kind, default: 0]) }
         let lease = newLease()
+        let known = Set(attempts.withLock(\.keys))
         let claimed = await logged("claiming jobs failed") {
             try await self.store.write { transaction in
-                try free.flatMap { kind, count in try transaction.claimJobs(of: kind, upTo: count, lease: lease) }
+                let jobs = try free.flatMap { kind, count in
+                    try transaction.claimJobs(of: kind, upTo: count, lease: lease)
+                }
+                let claimed = jobs.map(JobAttempt.init)
+                // Before the commit, so that whoever cancels one of the jobs afterwards finds its attempt.
+                self.register(claimed)
+                return claimed
             }
         }
-        let new = (claimed ?? []).map(JobAttempt.init)
+        if let claimed { return claimed }
+        // Not committed: what was registered is nobody's attempt.
+        attempts.withLock { $0 = $0.filter { known.contains($0.key) } }
+        return []
+    }
+
+    private func register(_ new: [JobAttempt]) {
         attempts.withLock { attempts in
-            for attempt in new { attempts[attempt.job.id] = attempt }
+            for attempt in new { attempts[attempt.key] = attempt }
         }
-        return new
     }
 
     private func execute(_ attempt: JobAttempt) async {
         let retryDelay = await perform(attempt)
-        _ = attempts.withLock { $0.removeValue(forKey: attempt.job.id) }
+        _ = attempts.withLock { $0.removeValue(forKey: attempt.key) }
         wakeUp.yield()
         // Later ones are found by looking now and then.
         guard let retryDelay, retryDelay < settings.pollInterval else { return }
@@ -119,10 +132,23 @@ package final class JobDispatcher: Service {
             logger.warning("job failed", metadata: job.metadata.merging(["error": "\(error)"]) { first, _ in first })
         }
         let delay: Duration = failure.outcome == .interrupted ? .zero : backoff(attempt: job.attempts)
-        await logged("recording a failed job failed") {
-            try await self.settle(job, failure.outcome, error: failure.message, retryDelay: delay)
-        }
+        await end(job, failure.outcome, error: failure.message, retryDelay: delay)
         return delay
+    }
+
+    /// Records an attempt that did not succeed. A handler that cannot even give up must not hold its job for ever.
+    private func end(_ job: Job, _ outcome: JobStatus.Outcome, error: String, retryDelay: Duration = .zero) async {
+        let ways: [AnyJobHandler.GiveUp?] = [handlers[job.kind]?.giveUp, nil]
+        for giveUp in ways {
+            do {
+                return try await settle(job, outcome, error: error, retryDelay: retryDelay, giveUp: giveUp)
+            } catch {
+                logger.error(
+                    "recording the end of a job failed",
+                    metadata: job.metadata.merging(["error": "\(error)"]) { first, _ in first }
+                )
+            }
+        }
     }
 
     /// Records the end of an attempt together with what it brings about.
@@ -131,22 +157,21 @@ package final class JobDispatcher: Service {
         _ outcome: JobStatus.Outcome,
         error: String?,
         retryDelay: Duration = .zero,
-        apply result: JobResult? = nil
+        apply result: JobResult? = nil,
+        giveUp: AnyJobHandler.GiveUp? = nil
     ) async throws {
         let status = JobStatus.after(outcome, attempts: job.attempts, maxAttempts: job.maxAttempts)
         let retryAt = Timestamp.now.advanced(by: retryDelay)
-        let handler = handlers[job.kind]
         try await store.write { transaction in
-            guard try transaction.settle(job, as: status, error: error, retryAt: retryAt) else { return }
-            switch status {
+            switch try transaction.settle(job, as: status, error: error, retryAt: retryAt) {
             case .completed:
                 try result?(transaction)
                 try transaction.append(.jobCompleted(job, succeeded: true, error: nil), to: job.projectID)
             case .failed:
-                try handler?.giveUp(job, error ?? "unknown", transaction)
+                try giveUp?(job, error ?? "unknown", transaction)
                 try transaction.append(.jobCompleted(job, succeeded: false, error: error), to: job.projectID)
             case .pending where outcome == .interrupted: try transaction.forgetAttempt(job)
-            case .pending, .running, .cancelled: break
+            case .pending, .running, .cancelled, nil: break
             }
         }
     }
@@ -162,13 +187,13 @@ package final class JobDispatcher: Service {
     }
 
     private func hear(_ news: StoreNews) {
-        for id in news.cancelledJobs { attempt(id)?.interrupt(.cancelled) }
+        if !news.cancelledJobs.isEmpty {
+            for attempt in running where news.cancelledJobs.contains(attempt.job.id) { attempt.interrupt(.cancelled) }
+        }
         if news.hasJobs, settings.wakesOnCommit { wakeUp.yield() }
     }
 
-    private func attempt(_ id: ID<Job>) -> JobAttempt? {
-        attempts.withLock { $0[id] }
-    }
+    private var running: [JobAttempt] { attempts.withLock { Array($0.values) } }
 }
 
 // MARK: - Staying alive and taking over
@@ -201,45 +226,50 @@ extension JobDispatcher {
 
     private func renew() async {
         let lease = newLease()
-        let before = attempts.withLock { Array($0.values) }
-        guard !before.isEmpty else { return }
+        let before = running
         let held = await logged("renewing leases failed") {
-            try await self.store.write { try $0.renewLeases(lease) }
+            try await self.store.write { try $0.renewLeases(of: before.map(\.job.id), lease) }
         }
         guard let held else { return }
-        let fences = Dictionary(held.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let current = Dictionary(held.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         for attempt in before {
-            let current = fences[attempt.job.id]
-            if current?.fence != attempt.job.fence { attempt.interrupt(.leaseLost) }
-            if current?.isCancelRequested == true { attempt.interrupt(.cancelled) }
+            let job = current[attempt.job.id]
+            if job?.fence != attempt.job.fence { attempt.interrupt(.leaseLost) }
+            if job?.isCancelRequested == true { attempt.interrupt(.cancelled) }
         }
     }
 
     /// Ends the attempts of workers that died: the job is tried again or given up.
     private func takeOver() async {
         let stale = Timestamp(milliseconds: Timestamp.now.milliseconds - settings.staleTimeout.milliseconds)
-        await logged("taking over lost jobs failed") {
-            for job in try await self.store.read({ try $0.lostJobs(staleBefore: stale, limit: 1000) }) {
-                self.logger.notice("job of a lost worker taken over", metadata: job.metadata)
-                let outcome: JobStatus.Outcome = job.isCancelRequested ? .cancelled : .failed(retryable: true)
-                try await self.settle(job, outcome, error: "the server ended while the job ran")
+        let lost = await logged("looking for lost jobs failed") {
+            try await self.store.read { try $0.lostJobs(staleBefore: stale, limit: 1000) }
+        }
+        for job in lost ?? [] {
+            // This server's own, which only takes too long or was held up, must end before anybody else begins.
+            if let own = attempts.withLock({ $0[JobAttempt.Key(job)] }) {
+                own.interrupt(.timedOut)
+                continue
             }
+            logger.notice("job of a lost worker taken over", metadata: job.metadata)
+            await end(job, .failed(retryable: true), error: "the server ended while the job ran")
         }
     }
 
     private func forgetEnded() async {
         let time = Timestamp(milliseconds: Timestamp.now.milliseconds - settings.retention.milliseconds)
         await logged("removing ended jobs failed") {
-            try await self.store.write { try $0.deleteEndedJobs(before: time) }
+            // Some at a time, so that others can write in between.
+            while try await self.store.write({ try $0.deleteEndedJobs(before: time) }) == 1000 {}
         }
     }
 
     /// Lets running jobs end, and sends back those that take too long.
     private func drain() async {
         let deadline = ContinuousClock.now + settings.drainTimeout
-        while !attempts.withLock(\.isEmpty) {
+        while case let running = running, !running.isEmpty {
             if ContinuousClock.now >= deadline {
-                for attempt in attempts.withLock({ Array($0.values) }) { attempt.interrupt(.shutdown) }
+                for attempt in running { attempt.interrupt(.shutdown) }
             }
             // A cancelled drain still waits for its children, which end at once.
             do { try await Task.sleep(for: .milliseconds(20)) } catch { return }

@@ -41,10 +41,12 @@ package struct JobPolicy: Sendable {
 
 /// A handler whose payload is still JSON.
 struct AnyJobHandler: Sendable {
+    typealias GiveUp = @Sendable (Job, String, Transaction) throws -> Void
+
     let kind: Job.Kind
     let policy: JobPolicy
     let run: @Sendable (Job) async throws -> JobResult
-    let giveUp: @Sendable (Job, String, Transaction) throws -> Void
+    let giveUp: GiveUp
 
     init<Handler: JobHandler>(_ handler: Handler) {
         kind = Handler.kind
@@ -65,6 +67,6 @@ struct AnyJobHandler: Sendable {
 extension ServerError {
     /// Whether doing the same again cannot help.
     var isPermanent: Bool {
-        [.invalidArgument, .notFound, .conflict, .forbidden, .tooLarge, .notImplemented].contains(code)
+        [.invalidArgument, .notFound, .conflict, .forbidden, .tooLarge].contains(code)
     }
 }

@@ -25,6 +25,11 @@ package struct WorkspaceDirectories: Sendable {
         "\(base)/\(project)/workspaces/\(workspace)"
     }
 
+    /// Whether there is, or may be soon, a clone that the server has made.
+    func hasClone(of workspace: Workspace) -> Bool {
+        workspace.sourceType == .git || exists(clone(of: workspace.id, in: workspace.projectID))
+    }
+
     /// Creates the base directory, closed to other users of the machine; throws `ServerError`.
     package func createBase() throws {
         do {
@@ -43,16 +48,24 @@ package struct WorkspaceDirectories: Sendable {
     }
 
     /// Removes all clones of a project, also those that are no longer any workspace's.
-    func removeClones(in project: ID<Project>) throws {
-        let directory = "\(base)/\(project)"
-        if FileManager.default.fileExists(atPath: directory) { try FileManager.default.removeItem(atPath: directory) }
+    func removeClones(in project: ID<Project>) async throws {
+        try await remove("\(base)/\(project)")
     }
 
     /// Removes a clone, and the directories of its project once they are empty.
-    func removeClone(of workspace: ID<Workspace>, in project: ID<Project>) throws {
-        let clone = clone(of: workspace, in: project)
-        if FileManager.default.fileExists(atPath: clone) { try FileManager.default.removeItem(atPath: clone) }
+    func removeClone(of workspace: ID<Workspace>, in project: ID<Project>) async throws {
+        try await remove(clone(of: workspace, in: project))
         for parent in ["\(base)/\(project)/workspaces", "\(base)/\(project)"] { rmdir(parent) }
+    }
+
+    /// Removes a tree on a thread of its own: a large one takes long, and requests need the threads that tasks run on.
+    private func remove(_ directory: String) async throws {
+        guard exists(directory) else { return }
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global(qos: .utility).async {
+                continuation.resume(with: Result { try FileManager.default.removeItem(atPath: directory) })
+            }
+        }
     }
 
     func exists(_ directory: String) -> Bool {

@@ -3,6 +3,7 @@
 package import DiscobotGit
 package import DiscobotModel
 package import DiscobotStore
+import ServiceLifecycle
 
 /// Workspaces: rows here, working copies by the jobs.
 package struct WorkspaceService: Sendable {
@@ -111,7 +112,8 @@ package struct WorkspaceService: Sendable {
         try await store.write { transaction in
             guard let workspace = try transaction.workspace(id, of: project) else { throw Self.notFound }
             try transaction.delete(workspace)
-            if deleteFiles, workspace.sourceType == .git {
+            // Also when it has become a local one since it was cloned.
+            if deleteFiles, directories.hasClone(of: workspace) {
                 try jobs.enqueue(RemoveWorkspaceFilesJob.self, workspace, in: transaction)
             }
         }
@@ -161,18 +163,39 @@ extension WorkspaceService {
     private func prepared(_ workspace: Workspace) async throws -> Workspace {
         let subscription = try await events.subscribe(to: workspace.projectID, from: .now)
         defer { events.unsubscribe(subscription) }
-        if workspace.status == .ready {
-            try await store.write { _ = try restart(workspace, in: $0) }
-        }
-        return try await withThrowingTaskGroup(of: Workspace.self) { group in
-            group.addTask { try await outcome(of: workspace, subscription) }
-            group.addTask {
-                try await Task.sleep(for: Self.patience)
-                throw Self.unfinished
+        if workspace.status == .ready { try await restartVanished(workspace) }
+        // A stopping server does not wait for what only the next one will finish.
+        return try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup(of: Workspace.self) { group in
+                group.addTask { try await outcome(of: workspace, subscription) }
+                group.addTask {
+                    try await Task.sleep(for: Self.patience)
+                    throw Self.unfinished
+                }
+                defer { group.cancelAll() }
+                guard let outcome = try await group.next() else { throw Self.unfinished }
+                return outcome
             }
-            defer { group.cancelAll() }
-            guard let outcome = try await group.next() else { throw Self.unfinished }
-            return outcome
+        } onGracefulShutdown: {
+            subscription.finish()
+        }
+    }
+
+    /// Clones again what is gone from the disk, unless another request has just begun to.
+    ///
+    /// Never a local directory: it may be on a drive that is not mounted, and an empty one would look like lost work.
+    private func restartVanished(_ workspace: Workspace) async throws {
+        guard workspace.sourceType == .git else {
+            throw ServerError(
+                .operationFailed,
+                "Failed to initialize workspace: the directory \(workspace.path) is gone; "
+                    + "bring it back, or set the workspace's path to make a new one"
+            )
+        }
+        try await store.write { transaction in
+            let current = try transaction.workspace(workspace.id, of: workspace.projectID)
+            guard let current, current.status == .ready, current.path == workspace.path else { return }
+            _ = try restart(current, in: transaction)
         }
     }
 

@@ -40,7 +40,10 @@ final class FileLock: Sendable {
 
     func release() {
         descriptor.withLock { descriptor in
-            if let descriptor { close(descriptor) }
+            guard let open = descriptor else { return }
+            // Closing alone is not enough: a child that is just being started has a copy until it runs its program.
+            flock(open, LOCK_UN)
+            close(open)
             descriptor = nil
         }
     }

@@ -89,9 +89,15 @@ package final class SQLiteDatabase: Database {
             return try pool.unsafeRead { database in
                 let connection = SQLiteConnection(database)
                 try connection.execute("BEGIN DEFERRED")
-                let result = Result { try body(connection) }
-                try connection.execute("COMMIT")
-                return try result.get()
+                do {
+                    let value = try body(connection)
+                    try connection.execute("COMMIT")
+                    return value
+                } catch {
+                    // It fails when SQLite has rolled back by itself; the first error is the one to tell.
+                    _ = try? connection.execute("ROLLBACK")
+                    throw error
+                }
             }
         } catch let error as GRDB.DatabaseError {
             throw DatabaseError(error)

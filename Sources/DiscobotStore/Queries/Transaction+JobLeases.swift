@@ -14,12 +14,13 @@ package struct JobLease: Sendable {
 }
 
 extension Transaction {
-    /// Extends the leases of all jobs that a worker runs; returns them as they are now.
-    package func renewLeases(_ lease: JobLease) throws -> [Job] {
-        try rows(
+    /// Extends the leases of jobs that a worker runs; returns those that are still its own, as they are now.
+    package func renewLeases(of jobs: [ID<Job>], _ lease: JobLease) throws -> [Job] {
+        guard !jobs.isEmpty else { return [] }
+        return try rows(
             """
             UPDATE jobs SET lease_expires_at = \(lease.expiresAt)
-            WHERE status = 'running' AND worker_id = \(lease.workerID) RETURNING \(Job.columns)
+            WHERE status = 'running' AND worker_id = \(lease.workerID) AND id IN \(list: jobs) RETURNING \(Job.columns)
             """
         ).map(Job.init)
     }
@@ -40,19 +41,28 @@ extension Transaction {
         try execute("UPDATE jobs SET lease_expires_at = 0 WHERE status = 'running'")
     }
 
-    /// Records how an attempt ended; false when the worker no longer holds the job, whose result must then be dropped.
-    package func settle(_ job: Job, as status: JobStatus, error: String?, retryAt: Timestamp) throws -> Bool {
+    /// Records how an attempt ended; a job that somebody wants stopped always ends as cancelled.
+    ///
+    /// - Returns: the status that was recorded; nil when the worker no longer holds the job, whose result must then be
+    ///   dropped like that of a cancelled one.
+    package func settle(_ job: Job, as status: JobStatus, error: String?, retryAt: Timestamp) throws -> JobStatus? {
+        let held: SQL = "id = \(job.id) AND status = 'running' AND fence = \(job.fence)"
+        guard
+            let isCancelled: Bool = try row("SELECT cancel_requested FROM jobs WHERE \(held)")?.value(
+                "cancel_requested"
+            )
+        else { return nil }
+        let status = isCancelled ? .cancelled : status
         let now = Timestamp.now
-        let returned = status == .pending
-        let settled = try execute(
+        try execute(
             """
             UPDATE jobs SET status = \(status), error = \(error), worker_id = NULL, lease_expires_at = NULL,
-                scheduled_at = \(retryAt), completed_at = \(returned ? nil : now), updated_at = \(now)
-            WHERE id = \(job.id) AND status = 'running' AND fence = \(job.fence)
+                scheduled_at = \(retryAt), completed_at = \(status == .pending ? nil : now), updated_at = \(now)
+            WHERE \(held)
             """
         )
-        if settled > 0 { news.hasJobs = true }
-        return settled > 0
+        news.hasJobs = true
+        return status
     }
 
     /// Gives an attempt back that was cut short by no fault of the job.
@@ -60,8 +70,9 @@ extension Transaction {
         try execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = \(job.id) AND attempts > 0")
     }
 
-    /// Removes jobs that ended before `time`, some at a time.
-    package func deleteEndedJobs(before time: Timestamp) throws {
+    /// Removes some of the jobs that ended before `time`; returns how many.
+    @discardableResult
+    package func deleteEndedJobs(before time: Timestamp) throws -> Int {
         try execute(
             """
             DELETE FROM jobs WHERE id IN (

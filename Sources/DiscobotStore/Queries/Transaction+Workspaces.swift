@@ -16,11 +16,6 @@ extension Transaction {
             .map(Workspace.init)
     }
 
-    /// The number of workspaces, in any project, that use `path`.
-    package func countWorkspaces(path: String) throws -> Int {
-        try row("SELECT COUNT(*) AS total FROM workspaces WHERE path = \(path)")?.value("total") ?? 0
-    }
-
     package func insert(_ workspace: Workspace) throws {
         try execute(
             """

@@ -63,7 +63,7 @@ package struct InitializeWorkspaceJob: JobHandler {
         if let clone = try? await GitRepository.open(directory), try await clone.originURL() == workspace.path {
             return
         }
-        try directories.removeClone(of: workspace.id, in: workspace.projectID)
+        try await directories.removeClone(of: workspace.id, in: workspace.projectID)
     }
 
     /// Runs `body` and stores the progress it reports: the newest only, so that a slow database does not hold it up.
@@ -90,18 +90,23 @@ package struct InitializeWorkspaceJob: JobHandler {
     private func report(_ workspace: Workspace, progress: GitCloneProgress?) async throws {
         let payload = Payload(projectId: workspace.projectID, workspaceId: workspace.id)
         let progress = progress.map { WorkspaceProgress(phase: $0.phase, percent: $0.percent) }
-        try await store.write { try Self.change(payload, .startCloning, progress: progress, in: $0) { _ in } }
+        try await store.write {
+            try Self.change(payload, .startCloning, of: workspace.path, progress: progress, in: $0) { _ in }
+        }
     }
 
+    /// - Parameter path: what the change is about; a workspace that has got another path meanwhile is left alone.
     private static func change(
         _ payload: Payload,
         _ transition: WorkspaceStatus.Transition,
+        of path: String? = nil,
         progress: WorkspaceProgress? = nil,
         in transaction: Transaction,
         _ edit: (inout Workspace) -> Void
     ) throws {
         guard
             var workspace = try transaction.workspace(payload.workspaceId, of: payload.projectId),
+            path == nil || workspace.path == path,
             let status = workspace.status.after(transition)
         else { return }
         let isUnchanged = workspace.status == status

@@ -20,7 +20,7 @@ package struct RemoveProjectFilesJob: JobHandler {
 
     /// A clone that is just being cancelled may still write; the directory is then not empty and the job tried again.
     package func run(_ payload: Payload) async throws -> JobResult {
-        try directories.removeClones(in: payload.projectId)
+        try await directories.removeClones(in: payload.projectId)
         return { _ in }
     }
 

@@ -20,7 +20,7 @@ package struct RemoveWorkspaceFilesJob: JobHandler {
     }
 
     package func run(_ payload: Payload) async throws -> JobResult {
-        try directories.removeClone(of: payload.workspaceId, in: payload.projectId)
+        try await directories.removeClone(of: payload.workspaceId, in: payload.projectId)
         return { _ in }
     }
 
