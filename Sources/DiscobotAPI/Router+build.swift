@@ -63,14 +63,16 @@ package struct APIServices: Sendable {
 extension Router<AppRequestContext> {
     /// The server's router: the route table behind what every request goes through.
     ///
-    /// - Parameter address: where the server listens, as in HOST.
-    package convenience init(services: APIServices, origins: AllowedOrigins, address: String) {
+    /// - Parameters:
+    ///   - logsOrigins: whether to log what becomes of each request with an origin.
+    ///   - address: where the server listens, as in HOST.
+    package convenience init(services: APIServices, origins: AllowedOrigins, logsOrigins: Bool, address: String) {
         self.init(context: AppRequestContext.self, options: .autoGenerateHeadEndpoints)
         let endpoints = services.routes.flatMap(\.endpoints)
         addMiddleware {
             AccessLogMiddleware()
             HostMiddleware(origins: origins, address: address)
-            CORSMiddleware(origins: origins)
+            CORSMiddleware(origins: origins, logsOrigins: logsOrigins)
             ErrorMiddleware { endpoints.methods(of: $0) }
         }
         for endpoint in endpoints { add(endpoint, services.projects) }

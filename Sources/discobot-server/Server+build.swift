@@ -36,7 +36,8 @@ package struct Server: Sendable {
         let broker = EventBroker(store: store, logger: logger, encode: \.frame)
         let services = try await makeServices(options, store: store, broker: broker)
         let http = HTTPService(options: options, logger: logger, onRunning: onRunning) {
-            Router(services: services, origins: origins, address: options.host).buildResponder()
+            Router(services: services, origins: origins, logsOrigins: options.isCORSDebugEnabled, address: options.host)
+                .buildResponder()
         }
         let dispatcher = options.isDispatcherEnabled ? [makeDispatcher(options, store: store, logger: logger)] : []
         return Server(services: [broker] + dispatcher + [http], store: store)

@@ -28,6 +28,7 @@ extension ServerOptions {
         host = environment.text("HOST") ?? host
         port = try environment.integer("PORT", in: 0...65535) ?? port
         corsOrigins = environment.list("CORS_ORIGINS") ?? corsOrigins
+        isCORSDebugEnabled = try environment.bool("CORS_DEBUG") ?? isCORSDebugEnabled
         areSuggestionsEnabled = try environment.bool("SUGGESTIONS_ENABLED") ?? areSuggestionsEnabled
         dockerHost = environment.text("DOCKER_HOST") ?? dockerHost
         isLocalProviderEnabled = try environment.bool("LOCAL_PROVIDER_ENABLED") ?? isLocalProviderEnabled

@@ -13,6 +13,8 @@ package struct ServerOptions: Sendable {
     package var startTimeout: Duration = .seconds(120)
     /// Origins of web pages that may call the server; `*` stands for any part of a host name.
     package var corsOrigins = ["http://*.localhost:3001", "http://localhost:3000", "http://*.localhost:3000"]
+    /// Whether the log tells what becomes of each request with an origin.
+    package var isCORSDebugEnabled = false
     package var databasePath: String
     /// Where remote repositories are cloned to.
     package var workspaceDirectory: String

@@ -29,7 +29,8 @@ struct ServerOptionsTests {
         let options = try options([
             "HOST": "0.0.0.0", "PORT": "8080", "CORS_ORIGINS": "http://a.test, http://b.test",
             "DATABASE_DSN": "sqlite3:///var/lib/discobot.db", "WORKSPACE_DIR": "/srv/work",
-            "SUGGESTIONS_ENABLED": "true", "DOCKER_HOST": "unix:///run/docker.sock", "LOCAL_PROVIDER_ENABLED": "false",
+            "SUGGESTIONS_ENABLED": "true", "CORS_DEBUG": "1", "DOCKER_HOST": "unix:///run/docker.sock",
+            "LOCAL_PROVIDER_ENABLED": "false",
             "DISPATCHER_ENABLED": "false", "DISPATCHER_IMMEDIATE_EXECUTION": "false",
             "DISPATCHER_POLL_INTERVAL": "500ms", "DISPATCHER_HEARTBEAT_INTERVAL": "2s",
             "DISPATCHER_HEARTBEAT_TIMEOUT": "1m", "DISPATCHER_JOB_TIMEOUT": "1h",
@@ -42,6 +43,7 @@ struct ServerOptionsTests {
         #expect(options.databasePath == "/var/lib/discobot.db")
         #expect(options.workspaceDirectory == "/srv/work")
         #expect(options.areSuggestionsEnabled)
+        #expect(options.isCORSDebugEnabled)
         #expect(options.dockerHost == "unix:///run/docker.sock")
         #expect(!options.isLocalProviderEnabled)
         #expect(!options.isDispatcherEnabled)

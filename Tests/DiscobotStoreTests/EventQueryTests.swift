@@ -45,6 +45,18 @@ struct EventQueryTests {
     }
 
     @Test(arguments: StoreBackend.allCases)
+    func `a slug that is taken refuses the project and leaves nothing of it`(backend: StoreBackend) async throws {
+        try await withProject(backend) { store, _ in
+            let now = Timestamp.now
+            let twin = Project(id: "twin", name: "Twin", slug: "p", createdAt: now, updatedAt: now)
+            let isStored = try await store.write { try $0.insert(twin, owner: User.anonymous.id) }
+            #expect(!isStored)
+            let projects = try await store.read { try $0.projects(of: User.anonymous.id) }
+            #expect(projects.map(\.id) == ["p"])
+        }
+    }
+
+    @Test(arguments: StoreBackend.allCases)
     func `the log of a project is bounded`(backend: StoreBackend) async throws {
         try await withProject(backend) { store, project in
             let count = retainedEventCount + 512

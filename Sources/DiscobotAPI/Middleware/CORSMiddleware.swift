@@ -4,6 +4,7 @@ import DiscobotHTTP
 import DiscobotModel
 import HTTPTypes
 import Hummingbird
+import Logging
 
 /// Lets pages of the allowed origins call the server, and keeps pages of all others from changing anything.
 ///
@@ -11,6 +12,8 @@ import Hummingbird
 /// change something and comes from a foreign page is refused, whatever its content type.
 struct CORSMiddleware: RouterMiddleware {
     let origins: AllowedOrigins
+    /// Whether to log what becomes of each request with an origin, as CORS_DEBUG asks for.
+    let logsOrigins: Bool
 
     func handle(
         _ request: Request,
@@ -31,7 +34,14 @@ struct CORSMiddleware: RouterMiddleware {
         guard let origin = request.headers[.origin], !isSameOrigin(origin, request) else {
             return try await next(request, context)
         }
-        guard origins.contains(origin) else { return try await answerForeign(request, context, next: next) }
+        let isAllowed = origins.contains(origin)
+        if logsOrigins {
+            context.logger.notice(
+                "request of another origin",
+                metadata: ["origin": "\(origin)", "allowed": "\(isAllowed)", "method": "\(request.method)"]
+            )
+        }
+        guard isAllowed else { return try await answerForeign(request, context, next: next) }
         var response =
             isPreflight(request)
             ? Response(status: .noContent, headers: Self.permissions) : try await next(request, context)
