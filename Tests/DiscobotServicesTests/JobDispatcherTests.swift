@@ -84,29 +84,18 @@ struct JobDispatcherTests {
     func `a job of this server that runs for too long is never run twice at once`() async throws {
         var settings = JobDispatcher.Settings.quick
         settings.staleTimeout = .milliseconds(1)
-        let running = Mutex(0)
-        let most = Mutex(0)
-        let attempts = Mutex(0)
+        let room = Room()
         let handler = TestJob { _ in
-            let inside = running.withLock { running in
-                running += 1
-                return running
-            }
-            most.withLock { $0 = max($0, inside) }
-            defer { running.withLock { $0 -= 1 } }
-            let attempt = attempts.withLock { attempts in
-                attempts += 1
-                return attempts
-            }
-            if attempt < 3 { try await Task.sleep(for: .seconds(3600)) }
+            // The first two attempts end only by being stopped.
+            try await room.visit { if $0 < 3 { try await Task.sleep(for: .seconds(3600)) } }
             return { _ in }
         }
         try await DispatcherFixture.with(handler, settings: settings) { fixture in
             try await fixture.enqueue("a")
             #expect(try await fixture.ended().count == 1)
         }
-        #expect(most.withLock { $0 } == 1)
-        #expect(attempts.withLock { $0 } == 3)
+        #expect(room.most == 1)
+        #expect(room.visits == 3)
     }
 
     @Test
@@ -130,16 +119,9 @@ struct JobDispatcherTests {
 
     @Test
     func `one job at a time runs on a resource`() async throws {
-        let running = Mutex(0)
-        let most = Mutex(0)
+        let room = Room()
         let handler = TestJob { _ in
-            let now = running.withLock { running in
-                running += 1
-                return running
-            }
-            most.withLock { $0 = max($0, now) }
-            await Task.yield()
-            running.withLock { $0 -= 1 }
+            try await room.visit()
             return { _ in }
         }
         try await DispatcherFixture.with(handler) { fixture in
@@ -158,7 +140,7 @@ struct JobDispatcherTests {
             }
             #expect(try await fixture.ended(20).count == 20)
         }
-        #expect(most.withLock { $0 } == 1)
+        #expect(room.most == 1)
     }
 
     @Test

@@ -1,40 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
-import Synchronization
 import Testing
 
 @testable import DiscobotServices
 
 @Suite(.timeLimit(.minutes(5)))
 struct KeyedQueueTests {
-    /// Counts how many are inside at once.
-    private final class Room: Sendable {
-        private let state = Mutex((inside: 0, most: 0, visits: 0))
-
-        var most: Int { state.withLock { $0.most } }
-        var visits: Int { state.withLock { $0.visits } }
-
-        func visit() async {
-            state.withLock { state in
-                state.inside += 1
-                state.most = max(state.most, state.inside)
-            }
-            await Task.yield()
-            state.withLock { state in
-                state.inside -= 1
-                state.visits += 1
-            }
-        }
-    }
-
     @Test
     func `bodies of one key never overlap and all run`() async throws {
         let queue = KeyedQueue<String>()
         let room = Room()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<50 {
-                group.addTask { try await queue.run("key") { await room.visit() } }
+                group.addTask { try await queue.run("key") { try await room.visit() } }
             }
             try await group.waitForAll()
         }
