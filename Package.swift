@@ -9,6 +9,7 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let asyncHTTPClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 let package = Package(
@@ -18,6 +19,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
@@ -31,6 +33,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "DiscobotModel"),
+        .target(name: "DiscobotAgentAPI", dependencies: ["DiscobotModel", crypto]),
         .target(
             name: "DiscobotHTTP",
             dependencies: [
@@ -52,7 +55,7 @@ let package = Package(
         ),
         .target(
             name: "DiscobotSandbox",
-            dependencies: ["DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess]
+            dependencies: ["DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess]
         ),
         .target(
             name: "DiscobotServices",
@@ -98,6 +101,7 @@ let package = Package(
             ]
         ),
         .testTarget(name: "DiscobotModelTests", dependencies: ["DiscobotModel"]),
+        .testTarget(name: "DiscobotAgentAPITests", dependencies: ["DiscobotAgentAPI", "DiscobotModel"]),
         .testTarget(
             name: "DiscobotStoreTests",
             dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotTestSupport"]

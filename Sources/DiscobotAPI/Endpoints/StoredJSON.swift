@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import FoundationEssentials
 
 /// JSON text that becomes part of an answer.
