@@ -14,7 +14,10 @@ let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-s
 
 let package = Package(
     name: "discobot-server",
-    products: [.executable(name: "discobot-server", targets: ["discobot-server"])],
+    products: [
+        .executable(name: "discobot-server", targets: ["discobot-server"]),
+        .executable(name: "discobot-agent", targets: ["discobot-agent"]),
+    ],
     // Exact versions of everything that is used directly.
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -55,19 +58,35 @@ let package = Package(
         ),
         .target(
             name: "DiscobotSandbox",
-            dependencies: ["DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess]
+            dependencies: [
+                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess,
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]
+        ),
+        .target(
+            name: "DiscobotAgent",
+            dependencies: [
+                "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes, logging,
+                nioCore, nioPosix, serviceLifecycle, subprocess,
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]
+        ),
+        .executableTarget(
+            name: "discobot-agent",
+            dependencies: ["DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle]
         ),
         .target(
             name: "DiscobotServices",
             dependencies: [
-                "DiscobotModel", "DiscobotStore", "DiscobotGit", "DiscobotSandbox", logging, serviceLifecycle,
+                "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore", crypto, logging,
+                serviceLifecycle,
             ]
         ),
         .target(
             name: "DiscobotAPI",
             dependencies: [
-                "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
-                hummingbird, httpTypes, logging, nioCore, nioHTTP1,
+                "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
+                "DiscobotServices", hummingbird, httpTypes, logging, nioCore, nioHTTP1,
             ],
             resources: [.embedInCode("APIBrowser/api-browser.html")]
         ),
@@ -95,13 +114,26 @@ let package = Package(
         .target(
             name: "DiscobotTestSupport",
             dependencies: [
-                "DiscobotServices", "DiscobotStore", "discobot-server",
-                asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
+                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore",
+                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .testTarget(name: "DiscobotModelTests", dependencies: ["DiscobotModel"]),
         .testTarget(name: "DiscobotAgentAPITests", dependencies: ["DiscobotAgentAPI", "DiscobotModel"]),
+        .testTarget(
+            name: "DiscobotAgentTests",
+            dependencies: [
+                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotTestSupport",
+                "discobot-agent",
+            ]
+        ),
+        .testTarget(
+            name: "DiscobotSandboxTests",
+            dependencies: [
+                "DiscobotAgentAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotTestSupport", "discobot-agent",
+            ]
+        ),
         .testTarget(
             name: "DiscobotStoreTests",
             dependencies: ["DiscobotModel", "DiscobotStore", "DiscobotTestSupport"]

@@ -43,6 +43,18 @@ extension GitRepository {
         }
     }
 
+    /// Makes `ref`, a full name below `refs/`, name `commit`, which git then keeps.
+    package func setRef(_ ref: String, to commit: String) async throws {
+        try Self.check(ref)
+        _ = try await command.run(["update-ref", ref, commit])
+    }
+
+    /// Removes a full name below `refs/`; nothing happens when there is none.
+    package func removeRef(_ ref: String) async throws {
+        try Self.check(ref)
+        _ = try await command.run(["update-ref", "-d", ref])
+    }
+
     /// Local branches, then remote ones, both by name.
     package func branches() async throws -> [GitBranch] {
         let fields = ["refname", "objectname", "HEAD", "upstream"].map { "%(\($0))" }.joined(separator: "%00")

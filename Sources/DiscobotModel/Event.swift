@@ -21,7 +21,7 @@ package struct Event: Sendable, Equatable {
 /// What an event tells; the associated values are its data.
 package enum EventKind: Sendable, Equatable {
     case workspaceUpdated(ID<Workspace>, WorkspaceStatus, progress: WorkspaceProgress? = nil)
-    case sessionUpdated(ID<Session>, SessionStatus, CommitStatus = .none)
+    case sessionUpdated(ID<Session>, SessionStatus, CommitStatus = .none, progress: SessionProgress? = nil)
     case jobCompleted(Job, succeeded: Bool, error: String?)
 
     package var type: String {
@@ -44,9 +44,36 @@ package struct WorkspaceProgress: Sendable, Equatable {
     }
 }
 
+/// How far a session's preparation has come, and why it failed.
+package struct SessionProgress: Sendable, Equatable {
+    /// Since the preparation began.
+    package let elapsed: Duration
+    package let error: String?
+
+    package init?(_ session: Session) {
+        guard let first = session.stages.first, session.status.isPreparing || session.stages.last?.durationMs != nil
+        else { return nil }
+        elapsed = .milliseconds(session.updatedAt.milliseconds - first.startedAt.milliseconds)
+        error = session.errorMessage
+    }
+}
+
+extension EventKind {
+    /// What a change of the session tells.
+    package static func sessionUpdated(_ session: Session) -> EventKind {
+        let tellsProgress = session.status.isPreparing || session.status == .ready || session.status == .error
+        return .sessionUpdated(
+            session.id,
+            session.status,
+            session.commitStatus,
+            progress: tellsProgress ? SessionProgress(session) : nil
+        )
+    }
+}
+
 extension EventKind: Encodable {
     private enum Field: String, CodingKey {
-        case workspaceId, sessionId, status, commitStatus, phase, progress
+        case workspaceId, sessionId, status, commitStatus, elapsedMs, phase, progress
         case jobId, jobType, resourceType, resourceId, error
     }
 
@@ -58,10 +85,12 @@ extension EventKind: Encodable {
             try fields.encode(status.rawValue, forKey: .status)
             try fields.encodeIfPresent(progress?.phase, forKey: .phase)
             try fields.encodeIfPresent(progress?.percent, forKey: .progress)
-        case .sessionUpdated(let id, let status, let commitStatus):
+        case .sessionUpdated(let id, let status, let commitStatus, let progress):
             try fields.encode(id, forKey: .sessionId)
             try fields.encode(status.rawValue, forKey: .status)
             if commitStatus != .none { try fields.encode(commitStatus.rawValue, forKey: .commitStatus) }
+            try fields.encodeIfPresent(progress?.elapsed.milliseconds, forKey: .elapsedMs)
+            try fields.encodeIfPresent(progress?.error, forKey: .error)
         case .jobCompleted(let job, let succeeded, let error):
             try fields.encode(job.id, forKey: .jobId)
             try fields.encode(job.kind.rawValue, forKey: .jobType)

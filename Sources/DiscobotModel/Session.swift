@@ -5,18 +5,22 @@ package struct Session: Sendable, Equatable {
     package let id: ID<Session>
     package let projectID: ID<Project>
     package let workspaceID: ID<Workspace>
-    package let agentID: ID<Agent>?
+    package var agentID: ID<Agent>?
     package var name: String
     package var displayName: String?
     package let description: String?
     package var status: SessionStatus
-    package let commitStatus: CommitStatus
+    package var commitStatus: CommitStatus
     package let commitError: String?
     package let baseCommit: String?
     package let appliedCommit: String?
-    package let errorMessage: String?
-    package let workspacePath: String?
-    package let workspaceCommit: String?
+    package var errorMessage: String?
+    package var workspacePath: String?
+    package var workspaceCommit: String?
+    /// Name of the provider of its sandbox; nil before the first preparation.
+    package var sandboxProvider: String?
+    /// How the present or last preparation went.
+    package var stages: [SessionStage]
     package let createdAt: Timestamp
     package var updatedAt: Timestamp
 
@@ -36,6 +40,8 @@ package struct Session: Sendable, Equatable {
         errorMessage: String? = nil,
         workspacePath: String? = nil,
         workspaceCommit: String? = nil,
+        sandboxProvider: String? = nil,
+        stages: [SessionStage] = [],
         createdAt: Timestamp,
         updatedAt: Timestamp
     ) {
@@ -54,7 +60,40 @@ package struct Session: Sendable, Equatable {
         self.errorMessage = errorMessage
         self.workspacePath = workspacePath
         self.workspaceCommit = workspaceCommit
+        self.sandboxProvider = sandboxProvider
+        self.stages = stages
         self.createdAt = createdAt
         self.updatedAt = updatedAt
+    }
+}
+
+/// A part of a session's preparation.
+package struct SessionStage: Sendable, Equatable, Codable {
+    /// The status the session had meanwhile.
+    package let stage: String
+    package let startedAt: Timestamp
+    /// Nil while it lasts.
+    package var durationMs: Int64?
+
+    package init(stage: String, startedAt: Timestamp) {
+        self.stage = stage
+        self.startedAt = startedAt
+    }
+}
+
+extension Session {
+    /// Takes a new status, and notes the time where that begins or ends a stage of preparation.
+    package mutating func become(_ next: SessionStatus, at time: Timestamp = .now) {
+        if next == .initializing || next == .reinitializing { stages = [] }
+        if next != status, var last = stages.last, last.durationMs == nil {
+            last.durationMs = time.milliseconds - last.startedAt.milliseconds
+            stages[stages.count - 1] = last
+        }
+        if next.isPreparing, stages.last?.stage != next.rawValue {
+            stages.append(SessionStage(stage: next.rawValue, startedAt: time))
+        }
+        if next != .error { errorMessage = nil }
+        status = next
+        updatedAt = time
     }
 }

@@ -21,6 +21,14 @@ package enum SessionStatus: String, Sendable, CaseIterable {
         }
     }
 
+    /// Whether a job is on the way to making the session usable.
+    package var isPreparing: Bool {
+        switch self {
+        case .initializing, .reinitializing, .cloning, .pullingImage, .creatingSandbox: true
+        default: false
+        }
+    }
+
     /// How far preparation has come; statuses outside it count as its end.
     private var progress: Int {
         switch self {

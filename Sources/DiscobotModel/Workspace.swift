@@ -9,6 +9,16 @@ package struct Workspace: Sendable, Equatable {
         case git
     }
 
+    /// What the workspace's sandboxes may reach.
+    package enum Network: String, Sendable, Codable, CaseIterable {
+        /// Nothing.
+        case none
+        /// Other machines, but nothing on this one.
+        case internet
+        /// What the host reaches, its loopback interface included.
+        case host
+    }
+
     package let id: ID<Workspace>
     package let projectID: ID<Project>
     /// Directory of a local workspace, URL of a remote one.
@@ -17,6 +27,7 @@ package struct Workspace: Sendable, Equatable {
     package var sourceType: SourceType
     /// Name of the sandbox provider; empty for the server's default.
     package let provider: String
+    package var network: Network
     package var status: WorkspaceStatus
     package var errorMessage: String?
     package var commit: String?
@@ -30,6 +41,7 @@ package struct Workspace: Sendable, Equatable {
         displayName: String?,
         sourceType: SourceType,
         provider: String,
+        network: Network = .internet,
         status: WorkspaceStatus,
         errorMessage: String?,
         commit: String?,
@@ -42,6 +54,7 @@ package struct Workspace: Sendable, Equatable {
         self.displayName = displayName
         self.sourceType = sourceType
         self.provider = provider
+        self.network = network
         self.status = status
         self.errorMessage = errorMessage
         self.commit = commit

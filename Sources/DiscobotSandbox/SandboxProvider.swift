@@ -37,15 +37,7 @@ package protocol SandboxProvider: Sendable {
 
 /// What a sandbox is made of.
 package struct SandboxSpecification: Sendable, Equatable, Codable {
-    /// What a sandbox may reach.
-    package enum Network: String, Sendable, Codable, CaseIterable {
-        /// Nothing.
-        case none
-        /// Other machines, but nothing on this one.
-        case internet
-        /// What the host reaches, the services on its loopback interface included.
-        case host
-    }
+    package typealias Network = Workspace.Network
 
     /// What a sandbox may use; nil is no limit.
     package struct Limits: Sendable, Equatable, Codable {

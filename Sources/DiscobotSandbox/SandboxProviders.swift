@@ -7,7 +7,7 @@ package actor SandboxProviders {
     /// Looking starts processes and asks daemons, and pages ask often.
     private static let lifetime: Duration = .seconds(5)
 
-    private let providers: [any SandboxProvider]
+    private nonisolated let providers: [any SandboxProvider]
     private var known: (states: [NamedState], time: ContinuousClock.Instant)?
 
     package init(_ providers: [any SandboxProvider]) {
@@ -15,6 +15,25 @@ package actor SandboxProviders {
     }
 
     package nonisolated var names: Set<String> { Set(providers.map(\.name)) }
+
+    /// Throws `SandboxError` for a name that no provider has.
+    package nonisolated func provider(named name: String) throws -> any SandboxProvider {
+        guard let provider = providers.first(where: { $0.name == name }) else {
+            throw SandboxError(.unavailable, "there is no sandbox provider \(name)")
+        }
+        return provider
+    }
+
+    /// All of them, in order of preference.
+    package nonisolated var all: [any SandboxProvider] { providers }
+
+    /// The name of the provider that is used where none is asked for. Throws `SandboxError` when none can be used.
+    package func defaultName() async throws -> String {
+        let states = await states()
+        if let usable = states.first(where: { $0.state.problem == nil }) { return usable.name }
+        let problems = states.compactMap { name, state in state.problem.map { "\(name): \($0.reason). \($0.remedy)" } }
+        throw SandboxError(.unavailable, "no sandbox provider can be used. " + problems.joined(separator: " "))
+    }
 
     /// The state of each provider, in order of preference, as it was within the last seconds.
     package func states() async -> [NamedState] {

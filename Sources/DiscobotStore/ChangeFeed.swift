@@ -11,8 +11,10 @@ package struct StoreNews: Sendable, Equatable {
     package var hasJobs = false
     /// Running jobs that somebody wants stopped.
     package var cancelledJobs: Set<ID<Job>> = []
+    /// Turns with new chunks or a new status.
+    package var turns: Set<ID<Turn>> = []
 
-    var isEmpty: Bool { projects.isEmpty && !hasJobs && cancelledJobs.isEmpty }
+    var isEmpty: Bool { projects.isEmpty && !hasJobs && cancelledJobs.isEmpty && turns.isEmpty }
 }
 
 /// Calls its listeners after each commit that brought news; listeners must be quick and not block.

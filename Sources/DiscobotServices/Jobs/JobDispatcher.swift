@@ -115,7 +115,7 @@ package final class JobDispatcher: Service {
         let job = attempt.job
         guard let handler = handlers[job.kind] else { return nil }
         do {
-            let result = try await attempt.run(timeout: settings.jobTimeout, handler.run)
+            let result = try await attempt.run(timeout: handler.policy.timeout ?? settings.jobTimeout, handler.run)
             try await settle(job, .succeeded, error: nil, apply: result)
             return nil
         } catch JobAttempt.Interruption.leaseLost {
@@ -242,8 +242,9 @@ extension JobDispatcher {
     /// Ends the attempts of workers that died: the job is tried again or given up.
     private func takeOver() async {
         let stale = Timestamp(milliseconds: Timestamp.now.milliseconds - settings.staleTimeout.milliseconds)
+        let longLived = handlers.values.filter { $0.policy.timeout != nil }.map(\.kind)
         let lost = await logged("looking for lost jobs failed") {
-            try await self.store.read { try $0.lostJobs(staleBefore: stale, limit: 1000) }
+            try await self.store.read { try $0.lostJobs(staleBefore: stale, except: longLived, limit: 1000) }
         }
         for job in lost ?? [] {
             // This server's own, which only takes too long or was held up, must end before anybody else begins.
@@ -267,6 +268,9 @@ extension JobDispatcher {
     /// Lets running jobs end, and sends back those that take too long.
     private func drain() async {
         let deadline = ContinuousClock.now + settings.drainTimeout
+        for attempt in running where handlers[attempt.job.kind]?.policy.drains == false {
+            attempt.interrupt(.shutdown)
+        }
         while case let running = running, !running.isEmpty {
             if ContinuousClock.now >= deadline {
                 for attempt in running { attempt.interrupt(.shutdown) }

@@ -29,13 +29,29 @@ package struct JobPolicy: Sendable {
     package let concurrency: Int
     /// Higher goes first.
     package let priority: Int
-    /// Whether it waits behind another job on its resource; otherwise it counts as already under way.
+    /// Whether it waits behind another job of its kind on its resource; otherwise it counts as already under way.
     package let queues: Bool
+    /// How long it may run; nil is as long as the server's settings allow.
+    package let timeout: Duration?
+    /// How often it may be begun; nil is as often as the server's settings allow.
+    package let maxAttempts: Int?
+    /// Whether a stopping server gives it time to end; otherwise it is put back at once, for the next server.
+    package let drains: Bool
 
-    package init(concurrency: Int = 1, priority: Int = 10, queues: Bool = false) {
+    package init(
+        concurrency: Int = 1,
+        priority: Int = 10,
+        queues: Bool = false,
+        timeout: Duration? = nil,
+        maxAttempts: Int? = nil,
+        drains: Bool = true
+    ) {
         self.concurrency = concurrency
         self.priority = priority
         self.queues = queues
+        self.timeout = timeout
+        self.maxAttempts = maxAttempts
+        self.drains = drains
     }
 }
 

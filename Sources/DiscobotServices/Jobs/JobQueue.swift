@@ -12,7 +12,7 @@ package struct JobQueue: Sendable {
         self.maxAttempts = maxAttempts
     }
 
-    /// Stores a job for `handler`; false when the resource has one already and the kind does not queue.
+    /// Stores a job for `handler`; false when the resource has one of this kind already and it does not queue.
     @discardableResult
     package func enqueue<Handler: JobHandler>(
         _ handler: Handler.Type,
@@ -28,7 +28,7 @@ package struct JobQueue: Sendable {
                 resource: resource,
                 payload: String(decoding: try JSONEncoder().encode(payload), as: UTF8.self),
                 priority: Handler.policy.priority,
-                maxAttempts: maxAttempts,
+                maxAttempts: Handler.policy.maxAttempts ?? maxAttempts,
                 queues: Handler.policy.queues
             )
         )

@@ -76,7 +76,7 @@ package struct SessionService: Sendable {
             }
             session.updatedAt = .now
             try transaction.update(session)
-            try transaction.append(.sessionUpdated(id, session.status, session.commitStatus), to: project)
+            try transaction.append(.sessionUpdated(session), to: project)
             return session
         }
     }
@@ -97,7 +97,7 @@ package struct SessionService: Sendable {
     }
 
     private func enqueueRemoval(of id: ID<Session>, in project: ID<Project>, _ transaction: Transaction) throws {
-        guard try !transaction.hasActiveJob(on: .session(id)) else { return }
+        guard try !transaction.hasActiveJob(DeleteSessionJob.kind, on: .session(id)) else { return }
         try jobs.enqueue(
             DeleteSessionJob.self,
             .init(projectId: project, sessionId: id),

@@ -141,16 +141,18 @@ package struct WorkspaceService: Sendable {
 // MARK: - The working copy
 
 extension WorkspaceService {
-    /// How long a request waits for a working copy that is being prepared.
-    private static let patience: Duration = .seconds(30)
 
     /// The repository of a workspace, waited for while it is being prepared and prepared again where it has vanished.
     ///
-    /// Throws `operationFailed` when preparing has failed, and `unavailable` when it takes long.
-    package func repository(of id: ID<Workspace>, in project: ID<Project>) async throws -> GitRepository {
+    /// Throws `operationFailed` when preparing has failed, and `unavailable` when it takes longer than `patience`.
+    package func repository(
+        of id: ID<Workspace>,
+        in project: ID<Project>,
+        patience: Duration = .seconds(30)
+    ) async throws -> GitRepository {
         var workspace = try await get(id, of: project)
         if !isUsable(workspace) {
-            workspace = try await prepared(workspace)
+            workspace = try await prepared(workspace, patience: patience)
         }
         let directory = directories.workingCopy(of: workspace)
         return try await translatingGitErrors("open workspace") { try await GitRepository.open(directory) }
@@ -160,7 +162,7 @@ extension WorkspaceService {
         workspace.status == .ready && directories.exists(directories.workingCopy(of: workspace))
     }
 
-    private func prepared(_ workspace: Workspace) async throws -> Workspace {
+    private func prepared(_ workspace: Workspace, patience: Duration) async throws -> Workspace {
         let subscription = try await events.subscribe(to: workspace.projectID, from: .now)
         defer { events.unsubscribe(subscription) }
         if workspace.status == .ready { try await restartVanished(workspace) }
@@ -169,7 +171,7 @@ extension WorkspaceService {
             try await withThrowingTaskGroup(of: Workspace.self) { group in
                 group.addTask { try await outcome(of: workspace, subscription) }
                 group.addTask {
-                    try await Task.sleep(for: Self.patience)
+                    try await Task.sleep(for: patience)
                     throw Self.unfinished
                 }
                 defer { group.cancelAll() }

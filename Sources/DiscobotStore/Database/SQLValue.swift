@@ -87,8 +87,10 @@ extension SQLConvertible where Self: RawRepresentable, RawValue == String {
 extension ID: SQLConvertible {}
 extension ProjectRole: SQLConvertible {}
 extension Workspace.SourceType: SQLConvertible {}
+extension Workspace.Network: SQLConvertible {}
 extension WorkspaceStatus: SQLConvertible {}
 extension SessionStatus: SQLConvertible {}
 extension CommitStatus: SQLConvertible {}
+extension TurnStatus: SQLConvertible {}
 extension Job.Kind: SQLConvertible {}
 extension JobStatus: SQLConvertible {}

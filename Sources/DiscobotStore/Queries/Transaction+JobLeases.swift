@@ -25,12 +25,15 @@ extension Transaction {
         ).map(Job.init)
     }
 
-    /// Running jobs whose worker has stopped renewing, or which run since before `staleBefore`.
-    package func lostJobs(staleBefore: Timestamp, limit: Int) throws -> [Job] {
-        try rows(
+    /// Running jobs whose worker has stopped renewing, or which run since before `staleBefore` and are not of a kind
+    /// that may.
+    package func lostJobs(staleBefore: Timestamp, except kinds: [Job.Kind] = [], limit: Int) throws -> [Job] {
+        let isShort: SQL = kinds.isEmpty ? "" : "AND type NOT IN \(list: kinds)"
+        return try rows(
             """
             SELECT \(Job.columns) FROM jobs
-            WHERE status = 'running' AND (lease_expires_at < \(Timestamp.now) OR started_at < \(staleBefore))
+            WHERE status = 'running' AND (
+                lease_expires_at < \(Timestamp.now) OR started_at < \(staleBefore) \(isShort))
             ORDER BY lease_expires_at LIMIT \(limit)
             """
         ).map(Job.init)

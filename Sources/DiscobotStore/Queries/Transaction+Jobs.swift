@@ -11,7 +11,7 @@ package struct JobRequest: Sendable {
     package let payload: String
     package let priority: Int
     package let maxAttempts: Int
-    /// Whether it may wait behind another job on the same resource; otherwise it is dropped as already under way.
+    /// Whether it may wait behind a job of the same kind on its resource; otherwise it counts as already under way.
     package let queues: Bool
 
     package init(
@@ -34,10 +34,10 @@ package struct JobRequest: Sendable {
 }
 
 extension Transaction {
-    /// Stores a job that is due at once; false when the resource has one already and this one does not queue.
+    /// Stores a job that is due at once; false when the resource has one of its kind already and it does not queue.
     @discardableResult
     package func enqueue(_ job: JobRequest) throws -> Bool {
-        if !job.queues, let resource = job.resource, try hasActiveJob(on: resource) { return false }
+        if !job.queues, let resource = job.resource, try hasActiveJob(job.kind, on: resource) { return false }
         let now = Timestamp.now
         try execute(
             """
@@ -51,12 +51,13 @@ extension Transaction {
         return true
     }
 
-    /// Whether a job that nobody has cancelled waits or runs for the resource.
-    package func hasActiveJob(on resource: Job.Resource) throws -> Bool {
-        try row(
+    /// Whether a job that nobody has cancelled waits or runs for the resource, of a kind or of any.
+    package func hasActiveJob(_ kind: Job.Kind? = nil, on resource: Job.Resource) throws -> Bool {
+        let isOfKind: SQL = kind.map { "AND type = \($0)" } ?? ""
+        return try row(
             """
             SELECT 1 AS found FROM jobs WHERE resource_type = \(resource.type) AND resource_id = \(resource.id)
-                AND status IN ('pending', 'running') AND cancel_requested = 0 LIMIT 1
+                AND status IN ('pending', 'running') AND cancel_requested = 0 \(isOfKind) LIMIT 1
             """
         ) != nil
     }

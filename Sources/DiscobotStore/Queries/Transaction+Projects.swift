@@ -62,6 +62,10 @@ extension Transaction {
         try cancelJobs(of: project)
         let sessions: SQL = "(SELECT id FROM sessions WHERE project_id = \(project))"
         let agents: SQL = "(SELECT id FROM agents WHERE project_id = \(project))"
+        try execute(
+            "DELETE FROM turn_chunks WHERE turn_id IN (SELECT id FROM turns WHERE session_id IN \(sessions))"
+        )
+        try execute("DELETE FROM turns WHERE session_id IN \(sessions)")
         try execute("DELETE FROM messages WHERE session_id IN \(sessions)")
         try execute("DELETE FROM terminal_history WHERE session_id IN \(sessions)")
         try execute("DELETE FROM sessions WHERE project_id = \(project)")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import DiscobotModel
+import FoundationEssentials
 
 extension Transaction {
     /// Which sessions a list is about.
@@ -39,6 +40,11 @@ extension Transaction {
             .map(Session.init)
     }
 
+    /// Whatever the project; nil when there is none.
+    package func session(_ id: ID<Session>) throws -> Session? {
+        try row("SELECT \(Session.columns) FROM sessions WHERE id = \(id)").map(Session.init)
+    }
+
     package func insert(_ session: Session) throws {
         try execute(
             """
@@ -46,29 +52,63 @@ extension Transaction {
             VALUES (\(session.id), \(session.projectID), \(session.workspaceID), \(session.agentID), \(session.name),
                 \(session.displayName), \(session.description), \(session.status), \(session.commitStatus),
                 \(session.commitError), \(session.baseCommit), \(session.appliedCommit), \(session.errorMessage),
-                \(session.workspacePath), \(session.workspaceCommit), \(session.createdAt), \(session.updatedAt))
+                \(session.workspacePath), \(session.workspaceCommit), \(session.sandboxProvider),
+                \(try session.storedStages()), \(session.createdAt), \(session.updatedAt))
             """
         )
     }
 
-    /// Stores what a client may change: names and status.
+    /// Stores everything of the session that can change, except what its commits have come to.
     package func update(_ session: Session) throws {
         try execute(
             """
-            UPDATE sessions SET name = \(session.name), display_name = \(session.displayName), status = \(session.status),
+            UPDATE sessions SET name = \(session.name), display_name = \(session.displayName),
+                status = \(session.status), agent_id = \(session.agentID), commit_status = \(session.commitStatus),
+                error_message = \(session.errorMessage), workspace_path = \(session.workspacePath),
+                workspace_commit = \(session.workspaceCommit), sandbox_provider = \(session.sandboxProvider),
+                stages = \(try session.storedStages()),
                 updated_at = \(session.updatedAt)
             WHERE id = \(session.id)
             """
         )
     }
 
-    func sessionIDs(of workspace: ID<Workspace>) throws -> [ID<Session>] {
-        try rows("SELECT id FROM sessions WHERE workspace_id = \(workspace)").map { try $0.value("id") }
+    /// The secret of the session's sandbox as it was stored, sealed; nil when it has none yet.
+    package func sandboxSecret(of id: ID<Session>) throws -> String? {
+        try row("SELECT sandbox_secret FROM sessions WHERE id = \(id)")?.value("sandbox_secret")
     }
 
-    /// Removes the session with its messages and terminal history; false when it is gone already.
+    package func setSandboxSecret(_ sealed: String, of id: ID<Session>) throws {
+        try execute("UPDATE sessions SET sandbox_secret = \(sealed) WHERE id = \(id)")
+    }
+
+    /// Sessions that are ready since before `time` and have nothing to do, with their projects.
+    package func idleSessions(since time: Timestamp, limit: Int) throws -> [Session] {
+        try rows(
+            """
+            SELECT \(Session.columns) FROM sessions
+            WHERE status = 'ready' AND updated_at < \(time) AND NOT EXISTS (
+                SELECT 1 FROM turns WHERE turns.session_id = sessions.id AND turns.status IN ('queued', 'running'))
+            ORDER BY updated_at LIMIT \(limit)
+            """
+        ).map(Session.init)
+    }
+
+    /// Sessions that count on their sandbox to run.
+    package func sessionsWithSandboxes() throws -> [Session] {
+        try rows("SELECT \(Session.columns) FROM sessions WHERE status IN ('ready', 'running')").map(Session.init)
+    }
+
+    /// All sessions of a workspace.
+    package func sessions(of workspace: ID<Workspace>) throws -> [Session] {
+        try rows("SELECT \(Session.columns) FROM sessions WHERE workspace_id = \(workspace)").map(Session.init)
+    }
+
+    /// Removes the session with its conversation and terminal history; false when it is gone already.
     @discardableResult
     package func deleteSession(_ id: ID<Session>) throws -> Bool {
+        try execute("DELETE FROM turn_chunks WHERE turn_id IN (SELECT id FROM turns WHERE session_id = \(id))")
+        try execute("DELETE FROM turns WHERE session_id = \(id)")
         try execute("DELETE FROM messages WHERE session_id = \(id)")
         try execute("DELETE FROM terminal_history WHERE session_id = \(id)")
         return try execute("DELETE FROM sessions WHERE id = \(id)") > 0
@@ -79,10 +119,16 @@ extension Session {
     static let columns: SQL =
         """
         id, project_id, workspace_id, agent_id, name, display_name, description, status, commit_status, commit_error,
-        base_commit, applied_commit, error_message, workspace_path, workspace_commit, created_at, updated_at
+        base_commit, applied_commit, error_message, workspace_path, workspace_commit, sandbox_provider, stages, created_at,
+        updated_at
         """
 
+    fileprivate func storedStages() throws -> String {
+        String(decoding: try JSONEncoder().encode(stages), as: UTF8.self)
+    }
+
     fileprivate init(_ row: SQLRow) throws {
+        let stages: String = try row.value("stages")
         self.init(
             id: try row.value("id"),
             projectID: try row.value("project_id"),
@@ -99,6 +145,8 @@ extension Session {
             errorMessage: try row.value("error_message"),
             workspacePath: try row.value("workspace_path"),
             workspaceCommit: try row.value("workspace_commit"),
+            sandboxProvider: try row.value("sandbox_provider"),
+            stages: stages == "[]" ? [] : try JSONDecoder().decode([SessionStage].self, from: Data(stages.utf8)),
             createdAt: try row.value("created_at"),
             updatedAt: try row.value("updated_at")
         )

@@ -21,8 +21,8 @@ extension Transaction {
             """
             INSERT INTO workspaces (\(Workspace.columns))
             VALUES (\(workspace.id), \(workspace.projectID), \(workspace.path), \(workspace.displayName),
-                \(workspace.sourceType), \(workspace.provider), \(workspace.status), \(workspace.errorMessage),
-                \(workspace.commit), \(workspace.createdAt), \(workspace.updatedAt))
+                \(workspace.sourceType), \(workspace.provider), \(workspace.network), \(workspace.status),
+                \(workspace.errorMessage), \(workspace.commit), \(workspace.createdAt), \(workspace.updatedAt))
             """
         )
     }
@@ -33,7 +33,7 @@ extension Transaction {
         try execute(
             """
             UPDATE workspaces SET path = \(workspace.path), display_name = \(workspace.displayName),
-                source_type = \(workspace.sourceType), status = \(workspace.status),
+                source_type = \(workspace.sourceType), network = \(workspace.network), status = \(workspace.status),
                 error_message = \(workspace.errorMessage), commit_sha = \(workspace.commit),
                 updated_at = \(workspace.updatedAt)
             WHERE id = \(workspace.id)
@@ -44,7 +44,7 @@ extension Transaction {
     /// Removes the workspace with its sessions and stops its jobs.
     package func delete(_ workspace: Workspace) throws {
         try cancelJobs(on: .workspace(workspace.id))
-        for session in try sessionIDs(of: workspace.id) { try deleteSession(session) }
+        for session in try sessions(of: workspace.id) { try deleteSession(session.id) }
         try execute("DELETE FROM workspaces WHERE id = \(workspace.id)")
     }
 }
@@ -52,7 +52,7 @@ extension Transaction {
 extension Workspace {
     static let columns: SQL =
         """
-        id, project_id, path, display_name, source_type, provider, status, error_message, commit_sha, created_at,
+        id, project_id, path, display_name, source_type, provider, network, status, error_message, commit_sha, created_at,
         updated_at
         """
 
@@ -64,6 +64,7 @@ extension Workspace {
             displayName: try row.value("display_name"),
             sourceType: try row.value("source_type"),
             provider: try row.value("provider"),
+            network: try row.value("network"),
             status: try row.value("status"),
             errorMessage: try row.value("error_message"),
             commit: try row.value("commit_sha"),

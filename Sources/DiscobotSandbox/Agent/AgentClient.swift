@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AsyncHTTPClient
+package import DiscobotAgentAPI
+package import DiscobotModel
+import FoundationEssentials
+import NIOCore
+import NIOHTTP1
+
+/// Talks to the agent API of one sandbox. Everything throws `AgentError`.
+package struct AgentClient: Sendable {
+    private let baseURL: String
+    private let secret: AgentSecret
+
+    package init(endpoint: AgentEndpoint, secret: AgentSecret) {
+        baseURL =
+            switch endpoint {
+            case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
+            case .tcp(let host, let port): "http://\(host):\(port)"
+            }
+        self.secret = secret
+    }
+
+    package func health() async throws -> AgentHealth {
+        try await call(.GET, "/health", timeout: .seconds(5))
+    }
+
+    /// Starts a completion; one that is known by its id goes on or stays ended.
+    ///
+    /// - Parameter credentials: what the agent's environment holds during this turn.
+    package func start(_ request: StartRequest, credentials: [CredentialVariable]) async throws -> CompletionResponse {
+        var headers: [(String, String)] = []
+        if !credentials.isEmpty {
+            headers.append((AgentHeader.credentials, String(decoding: try JSONEncoder().encode(credentials), as: UTF8.self)))
+        }
+        return try await call(.POST, "/chat", body: request, headers: headers)
+    }
+
+    package func status() async throws -> ChatStatus {
+        try await call(.GET, "/chat/status")
+    }
+
+    /// Stops what runs; throws an error of status 409 when nothing does.
+    package func cancel() async throws -> CompletionResponse {
+        try await call(.POST, "/chat/cancel")
+    }
+
+    /// - Parameter toolUseID: nil for the question that is pending now.
+    package func question(_ toolUseID: String?) async throws -> QuestionResponse {
+        try await call(.GET, "/chat/question" + (toolUseID.map { "?toolUseID=\($0.percentEncoded)" } ?? ""))
+    }
+
+    /// Throws an error of status 404 when nobody asks.
+    package func answer(_ answer: AnswerRequest) async throws {
+        let _: Ignored = try await call(.POST, "/chat/answer", body: answer)
+    }
+
+    package func models(of agentType: String) async throws -> [AgentModel] {
+        let response: ModelsResponse = try await call(.GET, "/models?agentType=\(agentType.percentEncoded)")
+        return response.models
+    }
+
+    package func user() async throws -> AgentUser {
+        try await call(.GET, "/user")
+    }
+
+    /// Copies what the working copy shares with the workspace's repository, which may then go.
+    package func detach() async throws {
+        let _: Ignored = try await call(.POST, "/workspace/detach", timeout: .seconds(600))
+    }
+
+    /// Gives `handle` the chunks of a completion after number `sequence` as they come, in batches of what has come at
+    /// once, none twice and none left out; returns at the end of the completion.
+    ///
+    /// Throws `AgentError` when the agent breaks off, and the `ServerError` that `handle` throws.
+    package func follow(
+        _ completion: String,
+        after sequence: Int,
+        handle: (ChunkBatch) async throws -> Void
+    ) async throws {
+        var request = request(.GET, "/chat?completionId=\(completion.percentEncoded)")
+        request.headers.add(name: "Accept", value: "text/event-stream")
+        if sequence > 0 {
+            let id = ChunkID(completion: completion, sequence: sequence)
+            request.headers.add(name: "Last-Event-ID", value: id.description)
+        }
+        let response = try await execute(request, deadline: .distantFuture)
+        guard response.status == .ok else { throw await AgentError(response) }
+        var frames = AgentFrames(after: sequence)
+        do {
+            for try await buffer in response.body {
+                if let batch = try frames.read(buffer.readableBytesView) { try await handle(batch) }
+                if frames.isDone { return }
+            }
+        } catch where !(error is AgentError || error is ServerError || error is CancellationError) {
+            throw AgentError(.unreachable, Self.brokenOff.message, cause: error)
+        }
+        throw Self.brokenOff
+    }
+
+    private static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
+
+    private struct Ignored: Decodable {}
+
+    private func call<Value: Decodable>(
+        _ method: HTTPMethod,
+        _ path: String,
+        timeout: TimeAmount = .seconds(30)
+    ) async throws -> Value {
+        try await value(request(method, path), timeout: timeout)
+    }
+
+    private func call<Value: Decodable>(
+        _ method: HTTPMethod,
+        _ path: String,
+        body: some Encodable,
+        headers: [(String, String)] = [],
+        timeout: TimeAmount = .seconds(30)
+    ) async throws -> Value {
+        var request = request(method, path)
+        request.headers.add(contentsOf: headers)
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+        return try await value(request, timeout: timeout)
+    }
+
+    private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: baseURL + path)
+        request.method = method
+        request.headers.add(name: "Host", value: "agent")
+        request.headers.add(name: "Authorization", value: "Bearer \(secret.value)")
+        return request
+    }
+
+    private func value<Value: Decodable>(_ request: HTTPClientRequest, timeout: TimeAmount) async throws -> Value {
+        let response = try await execute(request, deadline: .now() + timeout)
+        guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
+        do {
+            let body = try await response.body.collect(upTo: 16 << 20)
+            return try JSONDecoder().decode(Value.self, from: Data(body.readableBytesView))
+        } catch let error as DecodingError {
+            throw AgentError(.invalidAnswer, "the sandbox's agent answered something unreadable", cause: error)
+        } catch {
+            throw AgentError(.unreachable, "the sandbox's agent broke off its answer", cause: error)
+        }
+    }
+
+    private func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
+        do {
+            return try await Self.http.execute(request, deadline: deadline)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw AgentError(.unreachable, "the sandbox's agent does not answer", cause: error)
+        }
+    }
+
+    /// An agent sends something every 15 seconds, so a silent one is dead.
+    private static let http = HTTPClient(
+        eventLoopGroupProvider: .singleton,
+        configuration: {
+            var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5), read: .seconds(45)))
+            // A session's turn, and beside it cancelling, questions and files.
+            configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 16
+            // Whoever asks has its own way of trying again.
+            configuration.connectionPool.retryConnectionEstablishment = false
+            return configuration
+        }()
+    )
+}
+
+/// Why a call to an agent failed.
+package struct AgentError: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable, Equatable {
+        /// Nobody answers, or no longer.
+        case unreachable
+        case invalidAnswer
+        /// The agent refused, with an HTTP status.
+        case refused(status: Int)
+    }
+
+    package let code: Code
+    /// May be shown to users.
+    package let message: String
+    package let cause: (any Error)?
+
+    package init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.cause = cause
+    }
+
+    init(_ response: HTTPClientResponse) async {
+        struct Body: Decodable {
+            let error: String
+        }
+        let body = try? await response.body.collect(upTo: 64 << 10)
+        let message = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)).error }
+        self.init(
+            .refused(status: Int(response.status.code)),
+            message ?? "the sandbox's agent answered with status \(response.status.code)"
+        )
+    }
+
+    package var description: String { cause.map { "\(message) (\($0))" } ?? message }
+}
+
+extension String {
+    /// Safe in the host, path and query of a URL.
+    fileprivate var percentEncoded: String {
+        let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~".utf8)
+        let digits = Array("0123456789ABCDEF".utf8)
+        return String(
+            decoding: utf8.flatMap { byte in
+                plain.contains(byte) ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            },
+            as: UTF8.self
+        )
+    }
+}

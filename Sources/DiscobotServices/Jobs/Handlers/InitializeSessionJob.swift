@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotAgentAPI
+import DiscobotGit
+package import DiscobotModel
+import DiscobotSandbox
+package import DiscobotStore
+
+/// Makes a session usable: its agent is known, its workspace prepared, its sandbox runs and answers.
+package struct InitializeSessionJob: JobHandler {
+    package struct Payload: Codable, Sendable {
+        let projectId: ID<Project>
+        let sessionId: ID<Session>
+    }
+
+    package static let kind: Job.Kind = "session_init"
+    package static let policy = JobPolicy(concurrency: 8)
+
+    /// How long the agent in a new sandbox may take to make its working copy.
+    private static let agentPatience: Duration = .seconds(300)
+    /// How long the workspace's repository may take to be cloned.
+    private static let workspacePatience: Duration = .seconds(1000)
+
+    private let sandboxes: SandboxService
+    private let workspaces: WorkspaceService
+
+    package init(sandboxes: SandboxService, workspaces: WorkspaceService) {
+        self.sandboxes = sandboxes
+        self.workspaces = workspaces
+    }
+
+    package func run(_ payload: Payload) async throws -> JobResult {
+        guard let (session, workspace) = try await begin(payload) else { return { _ in } }
+        let repository = try await workspaces.repository(
+            of: workspace.id,
+            in: payload.projectId,
+            patience: Self.workspacePatience
+        )
+        let provider = try await sandboxes.provider(of: session, workspace)
+        let prepared = try await settleSource(session, repository, provider)
+        try await translatingSandboxErrors {
+            if try await !isUsable(prepared, provider) {
+                try await start(prepared, workspace, provider)
+            }
+            try await waitForAgent(prepared, provider)
+        }
+        return { try Self.change(payload, to: .ready, in: $0) }
+    }
+
+    package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {
+        try Self.change(payload, to: .error, in: transaction) { $0.errorMessage = reason }
+    }
+
+    /// Finds the session's agent and workspace; nil when the session is gone or about to go.
+    private func begin(_ payload: Payload) async throws -> (Session, Workspace)? {
+        try await sandboxes.store.write { transaction in
+            guard let session = try transaction.session(payload.sessionId, of: payload.projectId),
+                session.status.isPreparing
+            else { return nil }
+            guard let workspace = try transaction.workspace(session.workspaceID, of: payload.projectId) else {
+                throw ServerError.notFound("the session's workspace is gone")
+            }
+            let agent = try Self.agent(of: session, in: transaction)
+            let isCloning = workspace.sourceType == .git && workspace.status != .ready
+            let status: SessionStatus = isCloning ? .cloning : session.status
+            let begun = try Self.change(payload, to: status, in: transaction) { $0.agentID = agent.id }
+            return begun.map { ($0, workspace) }
+        }
+    }
+
+    private static func agent(of session: Session, in transaction: Transaction) throws -> Agent {
+        if let id = session.agentID, let agent = try transaction.agent(id, of: session.projectID) { return agent }
+        guard let agent = try transaction.agents(of: session.projectID).first(where: \.isDefault) else {
+            throw ServerError.notFound("the project has no default agent; make one, or choose one for the session")
+        }
+        return agent
+    }
+
+    /// Notes once and for all where the session starts from, and keeps git from ever removing that commit.
+    private func settleSource(
+        _ session: Session,
+        _ repository: GitRepository,
+        _ provider: any SandboxProvider
+    ) async throws -> Session {
+        let commit = try await translatingGitErrors("prepare the workspace") {
+            let head = try await repository.headCommit()
+            let commit = session.workspaceCommit ?? head
+            if let commit { try await repository.setRef(session.keepRef, to: commit) }
+            return commit
+        }
+        let payload = Payload(projectId: session.projectID, sessionId: session.id)
+        let changed = try await sandboxes.store.write { transaction in
+            try Self.change(payload, to: .creatingSandbox, in: transaction) {
+                $0.workspacePath = repository.directory
+                $0.workspaceCommit = commit
+                $0.sandboxProvider = provider.name
+            }
+        }
+        guard let changed else { throw ServerError.notFound("Session not found") }
+        return changed
+    }
+
+    private func isUsable(_ session: Session, _ provider: any SandboxProvider) async throws -> Bool {
+        guard try await provider.sandbox(of: session.id)?.status == .running else { return false }
+        let agent = try await client(session, provider)
+        return (try? await agent.health().connected) == true
+    }
+
+    private func start(_ session: Session, _ workspace: Workspace, _ provider: any SandboxProvider) async throws {
+        try await provider.create(
+            SandboxSpecification(
+                sessionID: session.id,
+                projectID: session.projectID,
+                workspaceID: workspace.id,
+                workspacePath: session.workspacePath ?? workspace.path,
+                workspaceSource: workspace.path,
+                workspaceCommit: session.workspaceCommit,
+                secretVerifier: try await sandboxes.secret(of: session.id).verifier(),
+                network: workspace.network,
+                limits: sandboxes.limits
+            )
+        )
+        try await provider.start(session.id)
+    }
+
+    private func client(_ session: Session, _ provider: any SandboxProvider) async throws -> AgentClient {
+        AgentClient(
+            endpoint: try await provider.endpoint(of: session.id),
+            secret: try await sandboxes.secret(of: session.id)
+        )
+    }
+
+    /// Asks the agent until its working copy is ready. Nobody tells when a socket begins to answer, so it is tried
+    /// again after a wait that grows from a few milliseconds.
+    private func waitForAgent(_ session: Session, _ provider: any SandboxProvider) async throws {
+        let agent = try await client(session, provider)
+        let deadline = ContinuousClock.now + Self.agentPatience
+        var pause: Duration = .milliseconds(3)
+        while ContinuousClock.now < deadline {
+            if let health = try? await agent.health() {
+                if health.connected { return }
+                // Trying again would not help: the data and the source stay what they are.
+                if let error = health.error { throw ServerError.conflict(error) }
+            } else if let sandbox = try await provider.sandbox(of: session.id), sandbox.status != .running {
+                throw SandboxError(.startFailed, sandbox.error ?? "the sandbox ended while it was starting")
+            }
+            try await Task.sleep(for: pause)
+            pause = min(pause * 1.5, .milliseconds(250))
+        }
+        throw SandboxError(.timedOut, "the sandbox's agent did not get ready in time")
+    }
+
+    /// - Returns: the session as it is now; nil when it may no longer become that.
+    @discardableResult
+    private static func change(
+        _ payload: Payload,
+        to status: SessionStatus,
+        in transaction: Transaction,
+        _ edit: (inout Session) -> Void = { _ in }
+    ) throws -> Session? {
+        guard var session = try transaction.session(payload.sessionId, of: payload.projectId),
+            session.status.isPreparing, session.status.canBecome(status)
+        else { return nil }
+        session.become(status)
+        edit(&session)
+        try transaction.update(session)
+        try transaction.append(.sessionUpdated(session), to: payload.projectId)
+        return session
+    }
+}
+
+extension Session {
+    /// What keeps the commit that the session started from in the workspace's repository.
+    var keepRef: String { "refs/discobot/sessions/\(id)" }
+}
+
+extension JobQueue {
+    /// Prepares a session; false when that is under way.
+    @discardableResult
+    func enqueue(
+        _ handler: InitializeSessionJob.Type,
+        _ session: Session,
+        in transaction: Transaction
+    ) throws -> Bool {
+        let payload = InitializeSessionJob.Payload(projectId: session.projectID, sessionId: session.id)
+        return try enqueue(
+            handler,
+            payload,
+            project: session.projectID,
+            resource: .session(session.id),
+            in: transaction
+        )
+    }
+}

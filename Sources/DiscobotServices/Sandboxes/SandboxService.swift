@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotAgentAPI
+package import DiscobotModel
+package import DiscobotSandbox
+package import DiscobotStore
+import ServiceLifecycle
+
+/// The sandboxes of sessions: made and started by jobs, used through their agents.
+package struct SandboxService: Sendable {
+    let store: Store
+    private let jobs: JobQueue
+    private let events: EventBroker
+    private let providers: SandboxProviders
+    private let secrets: SecretBox
+    /// What a sandbox may use.
+    let limits: SandboxSpecification.Limits
+
+    package init(
+        store: Store,
+        jobs: JobQueue,
+        events: EventBroker,
+        providers: SandboxProviders,
+        secrets: SecretBox,
+        limits: SandboxSpecification.Limits
+    ) {
+        self.store = store
+        self.jobs = jobs
+        self.events = events
+        self.providers = providers
+        self.secrets = secrets
+        self.limits = limits
+    }
+
+    /// The agent of a session whose sandbox runs; nil otherwise. Nothing is started.
+    package func runningAgent(of session: Session) async throws -> AgentClient? {
+        guard let name = session.sandboxProvider, session.status != .removing else { return nil }
+        return try await translatingSandboxErrors {
+            let provider = try providers.provider(named: name)
+            guard try await provider.sandbox(of: session.id)?.status == .running else { return nil }
+            return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: try await secret(of: session.id))
+        }
+    }
+
+    /// The agent of a session, whose sandbox is started, or made anew, when it does not run.
+    ///
+    /// Waits as long as the preparation takes. Throws `operationFailed` with the reason when that fails, and `notFound`
+    /// when the session is gone.
+    package func agent(of id: ID<Session>, in project: ID<Project>) async throws -> AgentClient {
+        let subscription = try await events.subscribe(to: project, from: .now)
+        defer { events.unsubscribe(subscription) }
+        return try await withGracefulShutdownHandler {
+            try await agent(of: id, in: project, subscription)
+        } onGracefulShutdown: {
+            subscription.finish()
+        }
+    }
+
+    private func agent(
+        of id: ID<Session>,
+        in project: ID<Project>,
+        _ subscription: EventSubscription
+    ) async throws -> AgentClient {
+        // An error of an earlier preparation is no reason not to try again.
+        var restarts = 0
+        var wakeUps = subscription.makeAsyncIterator()
+        while await wakeUps.next() != nil {
+            _ = try await events.next(subscription)
+            guard let session = try await store.read({ try $0.session(id, of: project) }), session.status != .removing
+            else { throw ServerError.notFound("Session not found") }
+            if session.status == .ready || session.status == .running {
+                if let agent = try await runningAgent(of: session) { return agent }
+            } else if session.status == .error, restarts > 0 {
+                throw ServerError(.operationFailed, session.errorMessage ?? "the session could not be prepared")
+            }
+            if !session.status.isPreparing {
+                guard restarts < Self.maximumRestarts else {
+                    throw ServerError(.operationFailed, "the sandbox ends as soon as it has started")
+                }
+                restarts += 1
+                try await restart(id, in: project)
+            }
+        }
+        throw CancellationError()
+    }
+
+    private static let maximumRestarts = 3
+
+    /// Prepares a session anew, unless that is under way.
+    private func restart(_ id: ID<Session>, in project: ID<Project>) async throws {
+        try await store.write { transaction in
+            guard var session = try transaction.session(id, of: project), !session.status.isPreparing,
+                session.status.canBecome(.reinitializing)
+            else { return }
+            session.become(.reinitializing)
+            try transaction.update(session)
+            try transaction.append(.sessionUpdated(session), to: project)
+            try jobs.enqueue(InitializeSessionJob.self, session, in: transaction)
+        }
+    }
+
+    /// The secret that the session's agent asks for; drawn once.
+    func secret(of id: ID<Session>) async throws -> AgentSecret {
+        let place = "sessions/\(id)/sandbox_secret"
+        if let sealed = try await store.read({ try $0.sandboxSecret(of: id) }) {
+            return AgentSecret(value: try secrets.open(sealed, for: place))
+        }
+        let fresh = try secrets.seal(AgentSecret.random().value, for: place)
+        let sealed = try await store.write { transaction in
+            if let earlier = try transaction.sandboxSecret(of: id) { return earlier }
+            try transaction.setSandboxSecret(fresh, of: id)
+            return fresh
+        }
+        return AgentSecret(value: try secrets.open(sealed, for: place))
+    }
+
+    /// The provider of a session's sandbox: the one that it has been made with, else the workspace's, else the default.
+    func provider(of session: Session, _ workspace: Workspace) async throws -> any SandboxProvider {
+        try await translatingSandboxErrors {
+            let wanted = session.sandboxProvider ?? (workspace.provider.isEmpty ? nil : workspace.provider)
+            if let wanted { return try providers.provider(named: wanted) }
+            return try providers.provider(named: try await providers.defaultName())
+        }
+    }
+
+    /// Stops a session's sandbox; its data stays.
+    func stop(_ session: Session) async throws {
+        guard let name = session.sandboxProvider else { return }
+        try await translatingSandboxErrors {
+            let provider = try providers.provider(named: name)
+            if try await provider.sandbox(of: session.id) != nil { try await provider.stop(session.id) }
+        }
+    }
+
+    /// Removes the sandboxes that a session may have, with their data.
+    func remove(_ id: ID<Session>) async throws {
+        try await translatingSandboxErrors {
+            for provider in providers.all { try await provider.remove(id, keepingData: false) }
+        }
+    }
+}
