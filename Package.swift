@@ -114,8 +114,10 @@ let package = Package(
         .target(
             name: "DiscobotTestSupport",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore",
-                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
+                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
+                "DiscobotStore",
+                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore,
+                nioHTTP1, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),

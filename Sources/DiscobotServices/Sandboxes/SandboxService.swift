@@ -38,7 +38,10 @@ package struct SandboxService: Sendable {
         return try await translatingSandboxErrors {
             let provider = try providers.provider(named: name)
             guard try await provider.sandbox(of: session.id)?.status == .running else { return nil }
-            return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: try await secret(of: session.id))
+            return AgentClient(
+                endpoint: try await provider.endpoint(of: session.id),
+                secret: try await secret(of: session.id)
+            )
         }
     }
 
@@ -136,6 +139,13 @@ package struct SandboxService: Sendable {
     func remove(_ id: ID<Session>) async throws {
         try await translatingSandboxErrors {
             for provider in providers.all { try await provider.remove(id, keepingData: false) }
+        }
+    }
+
+    /// Removes what the sandboxes of a project share.
+    func removeCache(of project: ID<Project>) async throws {
+        try await translatingSandboxErrors {
+            for provider in providers.all { try await provider.removeCache(of: project) }
         }
     }
 }
