@@ -63,10 +63,12 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
+        .target(name: "CLinux"),
         .target(
             name: "DiscobotAgent",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes, logging,
+                "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes,
+                logging,
                 nioCore, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
@@ -114,8 +116,10 @@ let package = Package(
         .target(
             name: "DiscobotTestSupport",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore",
-                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
+                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
+                "DiscobotStore",
+                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore,
+                nioHTTP1, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
