@@ -40,7 +40,7 @@ let package = Package(
         .target(
             name: "DiscobotHTTP",
             dependencies: [
-                "DiscobotModel", hummingbird, httpTypes, nioCore, serviceLifecycle,
+                "DiscobotModel", hummingbird, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle,
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ]
         ),
@@ -63,17 +63,21 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
+        .target(name: "CLinux"),
         .target(
             name: "DiscobotAgent",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes, logging,
-                nioCore, nioPosix, serviceLifecycle, subprocess,
+                "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes,
+                logging, nioCore, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .executableTarget(
             name: "discobot-agent",
-            dependencies: ["DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle]
+            dependencies: [
+                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]
         ),
         .target(
             name: "DiscobotServices",

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+import Synchronization
+
+/// Ends what agents leave behind.
+///
+/// As a subreaper the runtime becomes the parent of every descendant whose parent ends, also of those that left their
+/// process group and session. What the runtime has started itself carries a mark in its environment, so any other
+/// child of the runtime is a stray.
+package final class StrayProcesses: Sendable {
+    /// The variable that marks what the runtime starts: `<owner>:<number>`, or `<owner>:own` for its own work.
+    static let variable = "DISCOBOT_PROCESS"
+
+    private struct State {
+        var lastNumber = 0
+        /// Marks of agents' processes that run, and the processes once they are known.
+        var active: [String: pid_t?] = [:]
+        /// Ended children that may still be waited for by whoever started them, and since when.
+        var zombies: [pid_t: ContinuousClock.Instant] = [:]
+    }
+
+    private let owner: String
+    private let state = Mutex(State())
+
+    /// - Parameter owner: what tells this runtime from others on the machine: its data directory.
+    package init(owner: String) {
+        self.owner = owner
+        _ = clinux_become_subreaper()
+    }
+
+    /// The environment of processes that the runtime runs for itself and waits for.
+    package var ownMark: [String: String] { [Self.variable: "\(owner):own"] }
+
+    /// A mark for a process that is about to be started.
+    func begin() -> String {
+        state.withLock { state in
+            state.lastNumber += 1
+            let mark = "\(owner):\(state.lastNumber)"
+            state.active[mark] = .some(nil)
+            return mark
+        }
+    }
+
+    func started(_ mark: String, _ pid: pid_t) {
+        state.withLock { $0.active[mark] = pid }
+    }
+
+    func ended(_ mark: String) {
+        _ = state.withLock { $0.active.removeValue(forKey: mark) }
+    }
+
+    /// Asks a process and all below it to end, together with its group.
+    func terminate(_ leader: pid_t) {
+        let members = ProcessTable.now().descendants(of: leader)
+        kill(-leader, SIGTERM)
+        for member in members where !member.isZombie { kill(member.pid, SIGTERM) }
+    }
+
+    /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up a second later, on
+    /// processes of another user for instance.
+    package func end(by deadline: ContinuousClock.Instant) async {
+        var strays = sweep()
+        for stray in strays { kill(stray, SIGTERM) }
+        while !strays.isEmpty {
+            let now = ContinuousClock.now
+            guard now < deadline + .seconds(1) else { return }
+            if now >= deadline { for stray in strays { kill(stray, SIGKILL) } }
+            try? await Task.sleep(for: .milliseconds(5))
+            strays = sweep()
+        }
+    }
+
+    /// Kills what a runtime of the same data directory has left behind when it was killed itself.
+    package func endPredecessors() {
+        let own = getpid()
+        for entry in ProcessTable.now().entries where entry.pid != own {
+            guard let mark = ProcessTable.variable(Self.variable, of: entry.pid), mark.hasPrefix(owner + ":") else {
+                continue
+            }
+            kill(entry.pid, SIGKILL)
+        }
+    }
+
+    /// Waits for strays that have ended, and returns those that run, with all below them.
+    private func sweep() -> [pid_t] {
+        let table = ProcessTable.now()
+        var found: [pid_t] = []
+        for child in table.children(of: getpid()) {
+            if child.isZombie {
+                reap(child)
+            } else if isStray(child.pid) {
+                found.append(child.pid)
+                found += table.descendants(of: child.pid).filter { !$0.isZombie }.map(\.pid)
+            }
+        }
+        return found
+    }
+
+    private func isStray(_ pid: pid_t) -> Bool {
+        // Between fork and exec a new child looks like the runtime.
+        guard ProcessTable.executable(of: pid) != ProcessTable.executable(of: getpid()) else { return false }
+        let mark = ProcessTable.variable(Self.variable, of: pid)
+        guard mark != "\(owner):own" else { return false }
+        return state.withLock { state in
+            if let mark, state.active[mark] != nil { return false }
+            return !state.active.values.contains(pid)
+        }
+    }
+
+    /// What the runtime starts leads a session and is waited for at once by its starter, who must not find it gone; so
+    /// session leaders are only reaped when nobody has done so for a while.
+    private func reap(_ child: ProcessTable.Entry) {
+        let isAbandoned = state.withLock { state in
+            if state.active.values.contains(child.pid) { return false }
+            guard child.session == child.pid else { return true }
+            let now = ContinuousClock.now
+            let since = state.zombies[child.pid] ?? now
+            state.zombies[child.pid] = since
+            return now - since > .seconds(10)
+        }
+        guard isAbandoned else { return }
+        waitpid(child.pid, nil, WNOHANG)
+        _ = state.withLock { $0.zombies.removeValue(forKey: child.pid) }
+    }
+}
