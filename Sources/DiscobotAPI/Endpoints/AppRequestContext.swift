@@ -6,11 +6,10 @@ import NIOCore
 /// What Hummingbird keeps for each request.
 package struct AppRequestContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
-    /// Of the connection.
-    let eventLoop: any EventLoop
+    let channel: any Channel
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
-        eventLoop = source.channel.eventLoop
+        channel = source.channel
     }
 }

@@ -18,7 +18,7 @@ package struct EventStream {
     /// An answer whose frames `body` writes until it returns, which it must soon after the end it is given is reached.
     package static func response(
         to request: Request,
-        on eventLoop: any EventLoop,
+        on channel: any Channel,
         body: @escaping @Sendable @concurrent (inout EventStream, EventStreamEnd) async throws -> Void
     ) -> Response {
         Response(
@@ -27,7 +27,7 @@ package struct EventStream {
             body: ResponseBody { writer in
                 var stream = EventStream(writer: writer)
                 let end = EventStreamEnd()
-                try await withTaskExecutorPreference(EventLoopTaskExecutor(eventLoop)) {
+                try await withTaskExecutorPreference(EventLoopTaskExecutor(channel.eventLoop)) {
                     try await withGracefulShutdownHandler {
                         try await request.body.consumeWithInboundCloseHandler { _ in
                             try await body(&stream, end)
