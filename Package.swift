@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "DiscobotSandbox",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess,
+                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -114,8 +114,10 @@ let package = Package(
         .target(
             name: "DiscobotTestSupport",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore",
-                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle, subprocess,
+                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
+                "DiscobotStore",
+                "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore,
+                nioHTTP1, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -156,8 +158,8 @@ let package = Package(
         .testTarget(
             name: "DiscobotServerTests",
             dependencies: [
-                "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport", "discobot-server",
-                httpTypes, logging,
+                "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
+                "discobot-server", httpTypes, logging,
             ]
         ),
     ]

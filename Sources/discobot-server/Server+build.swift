@@ -75,7 +75,7 @@ package struct Server: Sendable {
     }
 
     static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
-        let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider()] : []
+        let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider(options.local)] : []
         return SandboxProviders([DockerSandboxProvider(host: options.dockerHost)] + local)
     }
 

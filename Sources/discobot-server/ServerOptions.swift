@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import DiscobotSandbox
 package import DiscobotServices
 import Foundation
 package import Logging
@@ -22,6 +23,9 @@ package struct ServerOptions: Sendable {
     /// As in DOCKER_HOST; empty for the usual socket.
     package var dockerHost = ""
     package var isLocalProviderEnabled = true
+    package var local: LocalSandboxProvider.Configuration
+    /// What each sandbox may use.
+    package var limits = SandboxSpecification.Limits(memoryMegabytes: 8192, processes: 4096)
     package var isDispatcherEnabled = true
     package var dispatcher = JobDispatcher.Settings()
     package var maxJobAttempts = 3
@@ -33,5 +37,17 @@ package struct ServerOptions: Sendable {
     package init(databasePath: String, workspaceDirectory: String) {
         self.databasePath = databasePath
         self.workspaceDirectory = workspaceDirectory
+        let environment = ProcessInfo.processInfo.environment
+        local = LocalSandboxProvider.Configuration(
+            root: (databasePath as NSString).deletingLastPathComponent + "/sandboxes",
+            agentBinary: Self.executableDirectory + "/discobot-agent",
+            home: environment["HOME"] ?? NSHomeDirectory(),
+            searchPath: environment["PATH"] ?? ""
+        )
+    }
+
+    private static var executableDirectory: String {
+        let executable = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return (executable as NSString).deletingLastPathComponent
     }
 }

@@ -31,7 +31,9 @@ package struct AgentClient: Sendable {
     package func start(_ request: StartRequest, credentials: [CredentialVariable]) async throws -> CompletionResponse {
         var headers: [(String, String)] = []
         if !credentials.isEmpty {
-            headers.append((AgentHeader.credentials, String(decoding: try JSONEncoder().encode(credentials), as: UTF8.self)))
+            headers.append(
+                (AgentHeader.credentials, String(decoding: try JSONEncoder().encode(credentials), as: UTF8.self))
+            )
         }
         return try await call(.POST, "/chat", body: request, headers: headers)
     }
@@ -92,7 +94,7 @@ package struct AgentClient: Sendable {
                 if let batch = try frames.read(buffer.readableBytesView) { try await handle(batch) }
                 if frames.isDone { return }
             }
-        } catch where !(error is AgentError || error is ServerError || error is CancellationError) {
+        } catch  where !(error is AgentError || error is ServerError || error is CancellationError) {
             throw AgentError(.unreachable, Self.brokenOff.message, cause: error)
         }
         throw Self.brokenOff

@@ -38,7 +38,10 @@ package struct SandboxService: Sendable {
         return try await translatingSandboxErrors {
             let provider = try providers.provider(named: name)
             guard try await provider.sandbox(of: session.id)?.status == .running else { return nil }
-            return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: try await secret(of: session.id))
+            return AgentClient(
+                endpoint: try await provider.endpoint(of: session.id),
+                secret: try await secret(of: session.id)
+            )
         }
     }
 

@@ -5,8 +5,10 @@ package import DiscobotModel
 extension Transaction {
     /// The messages of a conversation in their order.
     package func messages(of session: ID<Session>) throws -> [Message] {
-        try rows("SELECT \(Message.columns) FROM messages WHERE session_id = \(session) ORDER BY position, created_at, id")
-            .map(Message.init)
+        try rows(
+            "SELECT \(Message.columns) FROM messages WHERE session_id = \(session) ORDER BY position, created_at, id"
+        )
+        .map(Message.init)
     }
 
     package func message(_ id: String, of session: ID<Session>) throws -> Message? {
