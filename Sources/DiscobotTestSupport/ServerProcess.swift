@@ -15,8 +15,13 @@ package final class ServerProcess: Sendable {
     private let exitStatus = Mutex<Int32?>(nil)
 
     /// The executable beside the tests.
-    package static var executable: String {
-        URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/discobot-server"
+    package static var executable: String { built("discobot-server") }
+
+    /// The runtime of sandboxes beside the tests.
+    package static var agentExecutable: String { built("discobot-agent") }
+
+    private static func built(_ name: String) -> String {
+        URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/" + name
     }
 
     /// Starts a server with its data in `directory` and waits until it answers, unless `isAwaited` is false.

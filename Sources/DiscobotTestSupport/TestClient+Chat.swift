@@ -81,9 +81,19 @@ extension TestClient {
         return try await read(request, until: isEnough)
     }
 
+    /// Answers that go on hold their connections, of which the shared client has few.
+    private static let http = HTTPClient(
+        eventLoopGroupProvider: .singleton,
+        configuration: {
+            var configuration = HTTPClient.Configuration()
+            configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1024
+            return configuration
+        }()
+    )
+
     /// Ends without an error where the server breaks the stream off; the answer is not done then.
     private func read(_ request: HTTPClientRequest, until isEnough: (ChatAnswer) -> Bool) async throws -> ChatAnswer {
-        let response = try await HTTPClient.shared.execute(request, deadline: .distantFuture)
+        let response = try await Self.http.execute(request, deadline: .distantFuture)
         var answer = ChatAnswer()
         answer.status = Int(response.status.code)
         answer.headers = Dictionary(

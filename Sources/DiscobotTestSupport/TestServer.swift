@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotSandbox
 import DiscobotServices
 package import DiscobotStore
 import Logging
@@ -27,6 +28,7 @@ package struct TestServer: Sendable {
         )
         options.port = 0
         options.dockerHost = "unix://\(directory.path)/no-docker.sock"
+        options.local.agentBinary = ServerProcess.agentExecutable
         options.dispatcher.retryBackoff = .milliseconds(10)
         configure(&options)
         return try await run(options, directory, body)

@@ -12,7 +12,7 @@ struct APIRequest: Sendable {
     static let defaultBodyLimit = 1 << 20
 
     let user: User
-    let raw: Request
+    private(set) var raw: Request
     let parameters: Parameters
     let channel: any Channel
 
@@ -57,6 +57,11 @@ struct APIRequest: Sendable {
             throw ServerError.invalidArgument("limit must be a number from 1 to \(PageRequest.maximumLimit)")
         }
         return limit
+    }
+
+    /// Reads the body into memory, as answers that are streams need it; throws `tooLarge`.
+    mutating func collectBody(limit: Int) async throws {
+        raw = try await JSONBody.collect(raw, limit: limit)
     }
 
     /// The JSON body; throws `invalidArgument` or `tooLarge`.

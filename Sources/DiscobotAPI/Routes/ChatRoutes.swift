@@ -66,6 +66,8 @@ struct ChatRoutes: Sendable {
     }
 
     private func send(_ request: APIRequest, project: ID<Project>) async throws -> Response {
+        var request = request
+        try await request.collectBody(limit: Self.bodyLimit)
         let body = try await request.body(SendRequest.self, limit: Self.bodyLimit)
         guard let messages = body.messages else { throw ServerError.invalidArgument("messages array required") }
         let id = try required(body.id, "id is required")

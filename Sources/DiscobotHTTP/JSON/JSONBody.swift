@@ -24,12 +24,30 @@ package enum JSONBody {
         }
     }
 
+    /// The request with its whole body in memory; throws `tooLarge`.
+    ///
+    /// Who answers with a stream reads on in the connection to see it close, and must not look for a body that has been
+    /// read already.
+    package static func collect(_ request: Request, limit: Int) async throws -> Request {
+        var request = request
+        do {
+            _ = try await request.collectBody(upTo: limit)
+            return request
+        } catch is NIOTooManyBytesError {
+            throw tooLarge(limit)
+        }
+    }
+
     private static func collect(_ body: RequestBody, limit: Int) async throws -> ByteBuffer {
         do {
             return try await body.collect(upTo: limit)
         } catch is NIOTooManyBytesError {
-            throw ServerError(.tooLarge, "the request body is larger than \(limit) bytes")
+            throw tooLarge(limit)
         }
+    }
+
+    private static func tooLarge(_ limit: Int) -> ServerError {
+        ServerError(.tooLarge, "the request body is larger than \(limit) bytes")
     }
 
     private static func complaint(about error: DecodingError) -> String {

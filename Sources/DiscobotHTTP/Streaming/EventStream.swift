@@ -17,7 +17,9 @@ package struct EventStream {
 
     /// An answer whose frames `body` writes until it returns, which it must soon after the end it is given is reached.
     ///
-    /// - Parameter headers: besides those of every event stream.
+    /// - Parameters:
+    ///   - request: with an unread body, or one from `JSONBody.collect`.
+    ///   - headers: besides those of every event stream.
     package static func response(
         to request: Request,
         on channel: any Channel,
@@ -46,10 +48,11 @@ package struct EventStream {
         )
     }
 
-    /// The last two keep proxies from collecting the stream.
+    /// The connection is read from to see the client go, and serves no other request afterwards. The last two keep
+    /// proxies from collecting the stream.
     private static let headers: HTTPFields = {
         var headers: HTTPFields = [
-            .contentType: "text/event-stream", .cacheControl: "no-cache", .connection: "keep-alive",
+            .contentType: "text/event-stream", .connection: "close", .cacheControl: "no-cache",
         ]
         if let buffering = HTTPField.Name("X-Accel-Buffering") { headers[buffering] = "no" }
         return headers
