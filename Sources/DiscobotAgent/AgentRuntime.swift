@@ -43,7 +43,7 @@ package struct AgentRuntime: Sendable {
                 AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
             }
             + [
-                workingCopy, KeepAliveService(journal: journal, interval: options.keepAlive),
+                workingCopy, KeepAliveService(journal: journal, strays: strays, interval: options.keepAlive),
                 ConversationService(conversation: conversation),
             ]
     }
@@ -95,15 +95,17 @@ private struct AgentServer: Service {
     }
 }
 
-/// Has streams say that they are alive.
+/// Has streams say that they are alive, and children that have ended make room.
 private struct KeepAliveService: Service {
     let journal: Journal
+    let strays: StrayProcesses
     let interval: Duration
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while (try? await Task.sleep(for: interval)) != nil {
                 for file in journal.all { file.wakeReaders() }
+                strays.reapAbandoned()
             }
         }
     }

@@ -76,6 +76,25 @@ struct JSONEncodingTests {
         #expect(try text(Nested()) == #"{"object":{"after":1},"list":[{"after":"x"},false],"after":2}"#)
     }
 
+    private struct InParts: Encodable {
+        private struct Rest: Encodable {
+            let list = [1]
+            let last = "{"
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: Nested.Key.self)
+            try container.encode("{", forKey: .object)
+            try Rest().encode(to: encoder)
+            try container.encode(2, forKey: .after)
+        }
+    }
+
+    @Test
+    func `the members of an object may be written in parts`() throws {
+        #expect(try text([InParts()]) == #"[{"object":"{","list":[1],"last":"{","after":2}]"#)
+    }
+
     @Test(arguments: [Double.infinity, -.infinity, .nan])
     func `numbers that JSON does not have are refused`(number: Double) {
         #expect(throws: EncodingError.self) { try JSONEncoding.bytes(of: [number]) }

@@ -18,6 +18,11 @@ struct JournalHeader: Codable, Sendable {
 ///
 /// One writer and any number of readers, who read the file up to what the writer has announced.
 final class JournalFile: Sendable {
+    /// Why a reader is woken; only the last reason counts.
+    enum WakeUp {
+        case news, keepAlive
+    }
+
     struct Extent: Equatable {
         var bytes = 0
         var isEnded = false
@@ -30,7 +35,7 @@ final class JournalFile: Sendable {
     private struct State {
         var extent: Extent
         var lastReader = 0
-        var readers: [Int: AsyncStream<Void>.Continuation] = [:]
+        var readers: [Int: AsyncStream<WakeUp>.Continuation] = [:]
     }
 
     let completion: String
@@ -53,23 +58,24 @@ final class JournalFile: Sendable {
             change(&state.extent)
             return state.readers.values.map { $0 }
         }
-        for reader in readers { reader.yield() }
+        for reader in readers { reader.yield(.news) }
     }
 
     /// Wakes the readers although there is nothing new, so that they say that they are alive.
     func wakeReaders() {
-        announce { _ in }
+        let readers = state.withLock { $0.readers.values.map { $0 } }
+        for reader in readers { reader.yield(.keepAlive) }
     }
 
     /// Wake-ups from now on, the first at once; none is lost, and none piles up.
-    func wakeUps() -> (stream: AsyncStream<Void>, stop: @Sendable () -> Void) {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    func wakeUps() -> (stream: AsyncStream<WakeUp>, stop: @Sendable () -> Void) {
+        let (stream, continuation) = AsyncStream.makeStream(of: WakeUp.self, bufferingPolicy: .bufferingNewest(1))
         let number = state.withLock { state in
             state.lastReader += 1
             state.readers[state.lastReader] = continuation
             return state.lastReader
         }
-        continuation.yield()
+        continuation.yield(.news)
         return (
             stream,
             {

@@ -17,16 +17,23 @@ package final class StrayProcesses: Sendable {
         var lastNumber = 0
         /// Marks of agents' processes that run, and the processes once they are known.
         var active: [String: pid_t?] = [:]
+        /// Strays that were asked to end: nobody else waits for them.
+        var condemned: Set<pid_t> = []
         /// Ended children that may still be waited for by whoever started them, and since when.
         var zombies: [pid_t: ContinuousClock.Instant] = [:]
     }
 
     private let owner: String
+    private let isAlone: Bool
     private let state = Mutex(State())
 
-    /// - Parameter owner: what tells this runtime from others on the machine: its data directory.
-    package init(owner: String) {
+    /// - Parameters:
+    ///   - owner: what tells this runtime from others on the machine: its data directory.
+    ///   - isAlone: whether nobody else starts programs in this process; else only what still carries the mark counts
+    ///     as a stray.
+    package init(owner: String, isAlone: Bool = true) {
         self.owner = owner
+        self.isAlone = isAlone
         _ = clinux_become_subreaper()
     }
 
@@ -72,6 +79,11 @@ package final class StrayProcesses: Sendable {
         }
     }
 
+    /// Waits for children that have ended long ago and that nobody has started here.
+    package func reapAbandoned() {
+        for child in ProcessTable.now().children(of: getpid()) where child.isZombie { reap(child) }
+    }
+
     /// Kills what a runtime of the same data directory has left behind when it was killed itself.
     package func endPredecessors() {
         let own = getpid()
@@ -95,6 +107,7 @@ package final class StrayProcesses: Sendable {
                 found += table.descendants(of: child.pid).filter { !$0.isZombie }.map(\.pid)
             }
         }
+        state.withLock { $0.condemned = Set(found) }
         return found
     }
 
@@ -102,7 +115,7 @@ package final class StrayProcesses: Sendable {
         // Between fork and exec a new child looks like the runtime.
         guard ProcessTable.executable(of: pid) != ProcessTable.executable(of: getpid()) else { return false }
         let mark = ProcessTable.variable(Self.variable, of: pid)
-        guard mark != "\(owner):own" else { return false }
+        guard mark != "\(owner):own", isAlone || mark?.hasPrefix(owner + ":") == true else { return false }
         return state.withLock { state in
             if let mark, state.active[mark] != nil { return false }
             return !state.active.values.contains(pid)
@@ -114,6 +127,8 @@ package final class StrayProcesses: Sendable {
     private func reap(_ child: ProcessTable.Entry) {
         let isAbandoned = state.withLock { state in
             if state.active.values.contains(child.pid) { return false }
+            if state.condemned.remove(child.pid) != nil { return true }
+            guard isAlone else { return false }
             guard child.session == child.pid else { return true }
             let now = ContinuousClock.now
             let since = state.zombies[child.pid] ?? now

@@ -37,16 +37,14 @@ extension ChatRoutes {
     private func send(
         _ reader: inout JournalReader,
         _ file: JournalFile,
-        _ wakeUps: AsyncStream<Void>,
+        _ wakeUps: AsyncStream<JournalFile.WakeUp>,
         to stream: inout EventStream
     ) async throws {
-        var isFirst = true
-        for await _ in wakeUps {
+        for await wakeUp in wakeUps {
             // Asked before reading: what is written after it will be announced again.
             let isEnded = file.extent.isEnded
             var frames = try reader.next()
-            if frames.isEmpty, !isEnded, !isFirst { try await stream.write(ServerSentEvent.comment) }
-            isFirst = false
+            if frames.isEmpty, wakeUp == .keepAlive { try await stream.write(ServerSentEvent.comment) }
             while !frames.isEmpty {
                 try await stream.write(frames)
                 frames = try reader.next()

@@ -2,14 +2,25 @@
 
 /// Encodes one value.
 struct JSONValueEncoder: Encoder {
-    let output: JSONOutput
+    private let output: JSONOutput
+    /// Where the value begins, and how deep it is.
+    private let start: Int
+    private let depth: Int
+
+    init(output: JSONOutput) {
+        self.output = output
+        start = output.bytes.count
+        depth = output.depth
+    }
 
     // Paths are only for messages, and keeping them would cost more than the rest.
     var codingPath: [any CodingKey] { [] }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        KeyedEncodingContainer(JSONObjectContainer<Key>(output: output))
+        // A value may write the members of its object in parts.
+        let isOpen = output.bytes.count > start
+        return KeyedEncodingContainer(JSONObjectContainer<Key>(output: output, reopenedAt: isOpen ? depth + 1 : nil))
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
@@ -25,20 +36,19 @@ struct JSONValueEncoder: Encoder {
 struct JSONObjectContainer<Key: CodingKey>: KeyedEncodingContainerProtocol {
     private let output: JSONOutput
     private let depth: Int
-    private var isEmpty = true
 
-    init(output: JSONOutput) {
+    init(output: JSONOutput, reopenedAt depth: Int?) {
         self.output = output
-        output.open("{", closedBy: "}")
-        depth = output.depth
+        if depth == nil { output.open("{", closedBy: "}") }
+        self.depth = depth ?? output.depth
     }
 
     var codingPath: [any CodingKey] { [] }
 
     private mutating func write(key: String) {
         output.close(to: depth)
-        if !isEmpty { output.write(literal: ",") }
-        isEmpty = false
+        // Nothing but an object that was just opened ends like this.
+        if output.bytes.last != UInt8(ascii: "{") { output.write(literal: ",") }
         output.write(key)
         output.write(literal: ":")
     }

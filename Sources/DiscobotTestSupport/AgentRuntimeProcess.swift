@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotAgentAPI
+import DiscobotModel
+package import DiscobotSandbox
+import Foundation
+import Synchronization
+
+/// The built runtime as a process of its own, on a unix socket, to be killed.
+package final class AgentRuntimeProcess: Sendable {
+    package let client: AgentClient
+    package let socket: String
+    package let identifier: Int32
+    /// Nil while it runs.
+    private let exitStatus = Mutex<Int32?>(nil)
+
+    /// The executable beside the tests.
+    package static var executable: String {
+        URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/discobot-agent"
+    }
+
+    /// The secret that each of them knows.
+    package static let secret = AgentSecret(value: String(repeating: "5e", count: 32))
+
+    /// Starts a runtime with its data in `directory`, for the repository `directory/source`, and waits until it answers
+    /// and has a working copy or says why it has none.
+    package init(in directory: TemporaryDirectory, environment: [String: String] = [:]) async throws {
+        socket = directory.file("agent.sock")
+        client = AgentClient(endpoint: .unixSocket(path: socket), secret: Self.secret)
+        let own = [
+            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin",
+            AgentVariable.socket.rawValue: socket, AgentVariable.dataDirectory.rawValue: directory.file("data"),
+            AgentVariable.workspacePath.rawValue: directory.file("source"),
+            AgentVariable.workspaceSource.rawValue: "https://example.com/source.git",
+            AgentVariable.sessionID.rawValue: "s1", AgentVariable.secret.rawValue: Self.secret.verifier(),
+        ]
+        identifier = try Self.spawn(own.merging(environment) { $1 }, log: directory.file("agent.log"))
+        try await waitUntilPrepared()
+    }
+
+    private static func spawn(_ environment: [String: String], log: String) throws -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        var argv = [strdup(executable), nil]
+        var envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for pointer in argv + envp { free(pointer) } }
+        var identifier: pid_t = 0
+        guard posix_spawn(&identifier, executable, &actions, nil, &argv, &envp) == 0 else {
+            throw Shell.Failed(description: "the runtime cannot be started")
+        }
+        return identifier
+    }
+
+    /// A new process has no way to say that it listens; asking is all a client can do.
+    private func waitUntilPrepared() async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline, isRunning {
+            if let health = try? await client.health(), health.connected || health.error != nil { return }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        kill()
+        throw Shell.Failed(description: "the runtime does not answer")
+    }
+
+    package var isRunning: Bool { reap(WNOHANG) == nil }
+
+    /// Ends the process at once, as a crash would, and waits for it.
+    package func kill() {
+        signal(SIGKILL)
+    }
+
+    /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
+    @discardableResult
+    package func terminate() -> Int32 {
+        signal(SIGTERM)
+    }
+
+    @discardableResult
+    private func signal(_ number: Int32) -> Int32 {
+        if isRunning { Glibc.kill(identifier, number) }
+        return reap(0) ?? -1
+    }
+
+    /// The exit code; nil while the process runs and the options say not to wait.
+    private func reap(_ options: Int32) -> Int32? {
+        exitStatus.withLock { exitStatus in
+            if let exitStatus { return exitStatus }
+            var status: Int32 = 0
+            guard waitpid(identifier, &status, options) == identifier else { return nil }
+            exitStatus = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F
+            return exitStatus
+        }
+    }
+
+    /// Runs `body` with a runtime for a repository with one commit, and ends it.
+    package static func with<Value>(
+        environment: [String: String] = [:],
+        _ body: (AgentRuntimeProcess, TemporaryDirectory) async throws -> Value
+    ) async throws -> Value {
+        try await TemporaryDirectory.with { directory in
+            try await Self.makeSource(in: directory)
+            let runtime = try await AgentRuntimeProcess(in: directory, environment: environment)
+            defer { runtime.kill() }
+            return try await body(runtime, directory)
+        }
+    }
+
+    /// Makes the repository `directory/source`, with one commit on the branch `main`.
+    package static func makeSource(in directory: TemporaryDirectory) async throws {
+        try await Shell.run(
+            """
+            git init -q -b main "$0/source" && cd "$0/source" && echo one > file && git add file
+            git -c user.name=a -c user.email=a@example.com commit -q -m one
+            """,
+            directory.path
+        )
+    }
+}
+
+extension AgentRuntimeProcess {
+    /// Starts a turn of the shell driver.
+    @discardableResult
+    package func start(
+        _ script: String,
+        completion: String,
+        credentials: [CredentialVariable] = []
+    ) async throws -> CompletionResponse {
+        let message = UIMessage(id: "m-\(completion)", role: .user, parts: [.text(script)])
+        return try await client.start(
+            StartRequest(messages: [message], completionId: completion, agent: AgentSettings(type: "shell")),
+            credentials: credentials
+        )
+    }
+
+    /// The chunks of a completion to its end, as lines of JSON.
+    package func lines(of completion: String, after sequence: Int = 0) async throws -> [String] {
+        var lines: [String] = []
+        try await client.follow(completion, after: sequence) { batch in
+            lines += batch.lines.split(separator: "\n").map(String.init)
+        }
+        return lines
+    }
+
+    /// The chunks of a completion to its end.
+    package func chunks(of completion: String) async throws -> [Chunk] {
+        try await lines(of: completion).map { try JSONDecoder().decode(Chunk.self, from: Data($0.utf8)) }
+    }
+
+    /// Returns when the completion has as many chunks as `count`.
+    package func wait(for count: Int, of completion: String) async throws {
+        do {
+            try await client.follow(completion, after: 0) { batch in
+                if batch.last >= count { throw CancellationError() }
+            }
+        } catch is CancellationError {
+            return
+        }
+        throw Shell.Failed(description: "the completion has ended before")
+    }
+}
