@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DiscobotAgentAPI
 import DiscobotModel
 import Testing
 
-@testable import DiscobotAgent
+@testable import DiscobotAgentAPI
 
 struct ChunkSequenceTests {
     private func answer(_ chunks: [Chunk], _ ending: ChunkSequence.Ending = .finished) -> [Chunk] {
