@@ -55,7 +55,13 @@ struct BubblewrapArguments {
     }
 
     private mutating func showSystem() {
-        add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run")
+        add("--proc", "/proc")
+        // The kernel lets root's files there be written without any capability, and this may be root by another name.
+        for name in ["sys", "irq", "bus", "fs"] { add("--ro-bind-try", "/proc/\(name)", "/proc/\(name)") }
+        for name in ["sysrq-trigger", "kcore"] where access("/proc/\(name)", F_OK) == 0 {
+            add("--ro-bind", "/dev/null", "/proc/\(name)")
+        }
+        add("--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run")
         add("--perms", "1777", "--tmpfs", "/var/tmp", "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/opt", "/opt")
         for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
             // Links into /usr on most systems, directories on some.

@@ -70,13 +70,20 @@ extension LocalSandboxProvider {
 
     /// Without a sandbox, programs that began a session of their own are known by the environment that they inherited.
     private static func killStrays(of session: LocalSessionFiles) {
-        let mark = "\(AgentVariable.socket.rawValue)=\(session.socket)"
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
-            guard let pid = pid_t(name), pid != getpid(),
-                let environment = PrivateFile.read("/proc/\(name)/environ", limit: 1 << 16),
-                environment.split(separator: "\0").contains(Substring(mark))
-            else { continue }
-            kill(pid, SIGKILL)
+        // One that is about to start another may do so before its turn comes.
+        for _ in 1...20 {
+            let strays = strays(of: session)
+            if strays.isEmpty { return }
+            for pid in strays { kill(pid, SIGKILL) }
+        }
+    }
+
+    private static func strays(of session: LocalSessionFiles) -> [pid_t] {
+        let mark = Substring("\(AgentVariable.socket.rawValue)=\(session.socket)")
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { pid_t($0) }.filter { pid in
+            let environment = PrivateFile.read("/proc/\(pid)/environ", limit: 1 << 16) ?? ""
+            return pid != getpid() && environment.split(separator: "\0").contains(mark)
         }
     }
 }
