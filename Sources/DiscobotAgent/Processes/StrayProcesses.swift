@@ -22,11 +22,15 @@ package final class StrayProcesses: Sendable {
     }
 
     private let owner: String
+    private let isAlone: Bool
     private let state = Mutex(State())
 
-    /// - Parameter owner: what tells this runtime from others on the machine: its data directory.
-    package init(owner: String) {
+    /// - Parameters:
+    ///   - owner: what tells this runtime from others on the machine: its data directory.
+    ///   - isAlone: whether nothing else in this process starts programs; otherwise only marked ones can be strays.
+    package init(owner: String, isAlone: Bool = true) {
         self.owner = owner
+        self.isAlone = isAlone
         _ = clinux_become_subreaper()
     }
 
@@ -102,7 +106,7 @@ package final class StrayProcesses: Sendable {
         // Between fork and exec a new child looks like the runtime.
         guard ProcessTable.executable(of: pid) != ProcessTable.executable(of: getpid()) else { return false }
         let mark = ProcessTable.variable(Self.variable, of: pid)
-        guard mark != "\(owner):own" else { return false }
+        guard mark != "\(owner):own", isAlone || mark?.hasPrefix("\(owner):") == true else { return false }
         return state.withLock { state in
             if let mark, state.active[mark] != nil { return false }
             return !state.active.values.contains(pid)
