@@ -40,7 +40,7 @@ let package = Package(
         .target(
             name: "DiscobotHTTP",
             dependencies: [
-                "DiscobotModel", hummingbird, httpTypes, nioCore, serviceLifecycle,
+                "DiscobotModel", hummingbird, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle,
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
             ]
         ),
@@ -68,14 +68,16 @@ let package = Package(
             name: "DiscobotAgent",
             dependencies: [
                 "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes,
-                logging,
-                nioCore, nioPosix, serviceLifecycle, subprocess,
+                logging, nioCore, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .executableTarget(
             name: "discobot-agent",
-            dependencies: ["DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle]
+            dependencies: [
+                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]
         ),
         .target(
             name: "DiscobotServices",

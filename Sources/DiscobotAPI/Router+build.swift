@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import DiscobotHTTP
 import DiscobotModel
 package import DiscobotServices
 import FoundationEssentials
@@ -16,6 +17,7 @@ package struct APIServices: Sendable {
     package let git: GitService
     package let agents: AgentService
     package let sessions: SessionService
+    package let chat: ChatService
     package let events: EventBroker
     package let status: StatusService
 
@@ -28,6 +30,7 @@ package struct APIServices: Sendable {
         git: GitService,
         agents: AgentService,
         sessions: SessionService,
+        chat: ChatService,
         events: EventBroker,
         status: StatusService
     ) {
@@ -39,6 +42,7 @@ package struct APIServices: Sendable {
         self.git = git
         self.agents = agents
         self.sessions = sessions
+        self.chat = chat
         self.events = events
         self.status = status
     }
@@ -55,6 +59,7 @@ package struct APIServices: Sendable {
             GitRoutes(git: git).group,
             AgentRoutes(agents: agents).group,
             SessionRoutes(sessions: sessions).group,
+            ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]
     }

@@ -24,7 +24,7 @@ extension GitCommand {
         var errorText: String
     }
 
-    /// Reads both outputs to their ends. Kills the group on failure: the leader is not reaped before this returns,
+    /// Reads both outputs to their ends. Ends the group on failure: the leader is not reaped before this returns,
     /// so its number cannot be another process yet.
     func collect<Input: InputProtocol>(
         _ execution: Execution<Input, SequenceOutput, SequenceOutput>,
@@ -38,6 +38,7 @@ extension GitCommand {
             try Task.checkCancellation()
             return collected
         } catch {
+            await execution.teardown(using: Self.politely)
             Self.killGroup(of: execution.processIdentifier.value)
             throw error
         }

@@ -7,7 +7,7 @@ import SystemPackage
 /// Runs git, and is the only place that does.
 ///
 /// Each process leads its own session. When a call throws for whatever reason (cancellation, time-out, too much
-/// output, an unexpected exit code) the whole process group is killed and the child is reaped first.
+/// output, an unexpected exit code) the whole process group is ended and the child is reaped first.
 package struct GitCommand: Sendable {
     package let directory: String?
     package let environment: GitEnvironment
@@ -45,10 +45,14 @@ package struct GitCommand: Sendable {
     /// Carriage returns end a line too, as in git's progress.
     package func stream(
         _ arguments: [String],
+        variables: [String: String] = [:],
         timeout: Duration,
         onErrorLine: @escaping @Sendable (String) -> Void
     ) async throws {
-        _ = try await run(Request(arguments: arguments, onErrorLine: onErrorLine), timeout: timeout)
+        _ = try await run(
+            Request(arguments: arguments, variables: variables, onErrorLine: onErrorLine),
+            timeout: timeout
+        )
     }
 
     private func run(_ request: Request, timeout: Duration) async throws -> GitOutput {
@@ -93,8 +97,7 @@ package struct GitCommand: Sendable {
     private func configuration(for request: Request) -> Configuration {
         var options = PlatformOptions()
         options.createSession = true
-        // The library's own sequence would leave the children of git alive.
-        options.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
+        options.teardownSequence = Self.politely
         let overrides = GitEnvironment.configuration.flatMap { ["-c", $0] }
         return Configuration(
             executable: .name("git"),
@@ -136,6 +139,12 @@ package struct GitCommand: Sendable {
             throw GitError(.failed, "git \(request.name) was ended by signal \(signal)")
         }
     }
+
+    /// To the group, since git's children hold locks too. Git removes its lock files when it is asked to end; what has
+    /// not ended after this time is killed.
+    static let politely: [TeardownStep] = [
+        .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .seconds(2))
+    ]
 
     static func killGroup(of process: pid_t) {
         _ = Glibc.kill(-process, SIGKILL)

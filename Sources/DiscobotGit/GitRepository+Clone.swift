@@ -21,16 +21,26 @@ extension GitRepository {
         }
         let place = try ClonePlace(directory)
         if let existing = try await place.existingRepository(environment) { return existing }
+        try await discardUnfinishedClone(of: directory)
         try place.prepareParent()
         defer { place.removeStaging() }
         try await GitCommand(directory: place.parent, environment: environment).stream(
             // --no-local copies from a path as from a network: no hard links, no symbolic links followed.
             ["clone", "--progress", "--no-local", "--template=", "--origin=origin", "--", url, place.staging],
+            variables: UnfinishedClones.mark(place.directory),
             timeout: timeout,
             onErrorLine: changesOnly(progress)
         )
         try place.publish()
         return try await open(directory, environment: environment)
+    }
+
+    /// Ends and removes what a killed server has left of a clone into `directory`, which itself stays as it is.
+    /// Not while this server clones into it.
+    package static func discardUnfinishedClone(of directory: String) async throws {
+        let place = try ClonePlace(directory)
+        try await UnfinishedClones.end(in: place.directory)
+        try place.removeOldStaging()
     }
 
     private static func changesOnly(
@@ -75,15 +85,22 @@ private struct ClonePlace {
         }
     }
 
-    /// Creates the parent, and removes what a killed server has left there.
     func prepareParent() throws {
         do {
             try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+        } catch {
+            throw GitError(.failed, "the directory for the clone could not be created: \(parent)")
+        }
+    }
+
+    func removeOldStaging() throws {
+        guard FileManager.default.fileExists(atPath: parent) else { return }
+        do {
             for entry in try FileManager.default.contentsOfDirectory(atPath: parent) where isStaging(entry) {
                 try FileManager.default.removeItem(atPath: FilePath(parent).appending(entry).string)
             }
         } catch {
-            throw GitError(.failed, "the directory for the clone could not be prepared: \(parent)")
+            throw GitError(.failed, "what is left of an earlier clone could not be removed: \(parent)")
         }
     }
 

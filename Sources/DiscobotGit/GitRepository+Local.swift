@@ -88,7 +88,7 @@ struct LocalDirectory {
                 let entries = try FileManager.default.contentsOfDirectory(atPath: path)
                 return entries.isEmpty ? .empty : entries == [".git"] ? .gitOnly : .files
             } catch {
-                throw GitError(.failed, "the directory cannot be read: \(path)")
+                throw GitError(.invalidArgument, "the directory cannot be read: \(path)")
             }
         }
     }
@@ -106,7 +106,7 @@ struct LocalDirectory {
                 attributes: [.posixPermissions: 0o755]
             )
         } catch {
-            throw GitError(.failed, "the directory cannot be created: \(path)")
+            throw GitError(.invalidArgument, "the directory cannot be created: \(path)")
         }
     }
 

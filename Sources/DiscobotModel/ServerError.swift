@@ -4,13 +4,14 @@
 package struct ServerError: Error, Sendable, CustomStringConvertible {
     package struct Code: Hashable, Sendable {
         private enum Value: String {
-            case invalidArgument, forbidden, notFound
+            case invalidArgument, unauthenticated, forbidden, notFound
             case conflict, tooLarge, unavailable, timedOut, storageFull, operationFailed, `internal`
         }
 
         private let value: Value
 
         package static let invalidArgument = Code(value: .invalidArgument)
+        package static let unauthenticated = Code(value: .unauthenticated)
         package static let forbidden = Code(value: .forbidden)
         package static let notFound = Code(value: .notFound)
         package static let conflict = Code(value: .conflict)

@@ -13,8 +13,10 @@ package struct StoreNews: Sendable, Equatable {
     package var cancelledJobs: Set<ID<Job>> = []
     /// Turns with new chunks or a new status.
     package var turns: Set<ID<Turn>> = []
+    /// Turns that somebody wants stopped, or that have ended.
+    package var cancelledTurns: Set<ID<Turn>> = []
 
-    var isEmpty: Bool { projects.isEmpty && !hasJobs && cancelledJobs.isEmpty && turns.isEmpty }
+    var isEmpty: Bool { self == StoreNews() }
 }
 
 /// Calls its listeners after each commit that brought news; listeners must be quick and not block.

@@ -19,14 +19,15 @@ package final class ServerProcess: Sendable {
         URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/discobot-server"
     }
 
-    /// Starts a server with its data in `directory` and waits until it answers.
+    /// Starts a server with its data in `directory` and waits until it answers, unless `isAwaited` is false.
     ///
     /// - Parameter command: a program that runs the executable, whose path is its last argument.
     package init(
         in directory: TemporaryDirectory,
         port: Int,
         environment: [String: String] = [:],
-        command: [String] = []
+        command: [String] = [],
+        isAwaited: Bool = true
     ) async throws {
         identifier = try Self.spawn(
             ["/usr/bin/env", "-C", directory.path] + command + [Self.executable],
@@ -34,7 +35,7 @@ package final class ServerProcess: Sendable {
             log: directory.file("server.log")
         )
         client = TestClient(port: port)
-        try await waitUntilHealthy()
+        if isAwaited { try await waitUntilHealthy() }
     }
 
     private static func environment(in directory: TemporaryDirectory, port: Int) -> [String: String] {

@@ -30,7 +30,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         try await exitingWithMessage {
             let options = try ServerOptions(try await EnvironmentReader(file: ".env"))
-            LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+            LoggingSystem.bootstrap { EscapingLogHandler(StreamLogHandler.standardError(label: $0)) }
             var logger = Logger(label: "discobot")
             logger.logLevel = options.logLevel
             let server = try await Server.build(options, logger: logger)

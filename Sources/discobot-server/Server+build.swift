@@ -33,34 +33,60 @@ package struct Server: Sendable {
         }
         try directories(options).createBase()
         let store = try await Store(database)
-        let broker = EventBroker(store: store, logger: logger, encode: \.frame)
-        let services = try await makeServices(options, store: store, broker: broker)
+        let parts = try await Parts(options, store: store, logger: logger)
+        let services = parts.api
         let http = HTTPService(options: options, logger: logger, onRunning: onRunning) {
             Router(services: services, origins: origins, logsOrigins: options.isCORSDebugEnabled, address: options.host)
                 .buildResponder()
         }
-        let dispatcher = options.isDispatcherEnabled ? [makeDispatcher(options, store: store, logger: logger)] : []
-        return Server(services: [broker] + dispatcher + [http], store: store)
+        let background = options.isDispatcherEnabled ? parts.background : []
+        return Server(services: [parts.events, parts.turns] + background + [http], store: store)
     }
 
-    private static func makeServices(
-        _ options: ServerOptions,
-        store: Store,
-        broker: EventBroker
-    ) async throws -> APIServices {
+    static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
+        if let providers = options.providers { return SandboxProviders(providers) }
+        let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider()] : []
+        return SandboxProviders([DockerSandboxProvider(host: options.dockerHost)] + local)
+    }
+
+    fileprivate static func directories(_ options: ServerOptions) -> WorkspaceDirectories {
+        WorkspaceDirectories(base: options.workspaceDirectory)
+    }
+}
+
+/// What the server is made of, each part from those before it.
+private struct Parts {
+    let events: EventBroker
+    let turns: TurnFeed
+    let api: APIServices
+    /// What works by itself: jobs, and what looks after sandboxes.
+    let background: [any Service]
+
+    init(_ options: ServerOptions, store: Store, logger: Logger) async throws {
         let jobs = JobQueue(maxAttempts: options.maxJobAttempts)
-        let providers = makeProviders(options)
+        let directories = Server.directories(options)
+        let providers = Server.makeProviders(options)
+        let events = EventBroker(store: store, logger: logger, encode: \.frame)
+        let turns = TurnFeed(store: store)
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
         let workspaces = WorkspaceService(
             store: store,
             jobs: jobs,
-            events: broker,
-            directories: directories(options),
+            events: events,
+            directories: directories,
             sources: sources
         )
-        return APIServices(
+        let sandboxes = SandboxService(
+            store: store,
+            jobs: jobs,
+            events: events,
+            providers: providers,
+            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
+            limits: options.sandboxLimits
+        )
+        api = APIServices(
             preferences: PreferenceService(store: store),
             projects: projects,
             workspaces: workspaces,
@@ -69,27 +95,26 @@ package struct Server: Sendable {
             git: GitService(store: store, workspaces: workspaces),
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
-            events: broker,
+            chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
+            events: events,
             status: StatusService(store: store, providers: providers)
         )
-    }
-
-    static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
-        let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider()] : []
-        return SandboxProviders([DockerSandboxProvider(host: options.dockerHost)] + local)
-    }
-
-    private static func makeDispatcher(_ options: ServerOptions, store: Store, logger: Logger) -> any Service {
+        let credentials = AgentCredentials(environment: options.agentEnvironment)
         let handlers: [any JobHandler] = [
-            InitializeWorkspaceJob(store: store, directories: directories(options)),
-            RemoveWorkspaceFilesJob(directories: directories(options)),
-            RemoveProjectFilesJob(directories: directories(options)),
-            DeleteSessionJob(),
+            InitializeWorkspaceJob(store: store, directories: directories),
+            RemoveWorkspaceFilesJob(directories: directories),
+            RemoveProjectFilesJob(directories: directories, sandboxes: sandboxes),
+            InitializeSessionJob(sandboxes: sandboxes, workspaces: workspaces),
+            StopSessionJob(sandboxes: sandboxes),
+            DeleteSessionJob(sandboxes: sandboxes),
+            RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials),
         ]
-        return JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger)
-    }
-
-    private static func directories(_ options: ServerOptions) -> WorkspaceDirectories {
-        WorkspaceDirectories(base: options.workspaceDirectory)
+        background = [
+            JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger),
+            SandboxWatcher(store: store, providers: providers, logger: logger),
+            SessionUpkeep(store: store, jobs: jobs, settings: options.upkeep, logger: logger),
+        ]
+        self.events = events
+        self.turns = turns
     }
 }

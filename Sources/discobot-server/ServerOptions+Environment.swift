@@ -14,6 +14,7 @@ extension ServerOptions {
         self.init(databasePath: database, workspaceDirectory: try environment.path("WORKSPACE_DIR") ?? beside)
         try readServer(environment)
         try readDispatcher(environment)
+        try readSessions(environment)
     }
 
     /// A protection that is asked for and not there must not be left out silently.
@@ -38,6 +39,21 @@ extension ServerOptions {
             throw environment.complaint("LOG_LEVEL", "must be one of: \(levels)")
         }
         logLevel = level
+    }
+
+    private mutating func readSessions(_ environment: EnvironmentReader) throws {
+        upkeep.idleTimeout = try environment.duration("SANDBOX_IDLE_TIMEOUT") ?? upkeep.idleTimeout
+        upkeep.checkInterval = try environment.duration("IDLE_CHECK_INTERVAL") ?? upkeep.checkInterval
+        agentEnvironment = Dictionary(
+            AgentCredentials.variableNames.compactMap { name in environment.text(name).map { (name, $0) } },
+            uniquingKeysWith: { first, _ in first }
+        )
+        encryptionKey = environment.text("ENCRYPTION_KEY")
+        do {
+            _ = try encryptionKey.map(SecretBox.init(hexKey:))
+        } catch {
+            throw environment.complaint("ENCRYPTION_KEY", "must have 64 hexadecimal digits")
+        }
     }
 
     private mutating func readDispatcher(_ environment: EnvironmentReader) throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import DiscobotSandbox
 package import DiscobotServices
 import Foundation
 package import Logging
@@ -25,10 +26,22 @@ package struct ServerOptions: Sendable {
     package var isDispatcherEnabled = true
     package var dispatcher = JobDispatcher.Settings()
     package var maxJobAttempts = 3
+    /// What sandboxes may use.
+    package var sandboxLimits = SandboxSpecification.Limits()
+    package var upkeep = SessionUpkeep.Settings()
+    /// 64 hexadecimal digits; nil for a key that is made once and kept beside the database.
+    package var encryptionKey: String?
+    /// Where agents' keys are looked for.
+    package var agentEnvironment: [String: String] = [:]
+    /// Used instead of those that this machine offers; for tests.
+    package var providers: [any SandboxProvider]?
     package var logLevel = Logger.Level.info
 
     /// What `~` stands for in the paths of requests.
     package var homeDirectory = NSHomeDirectory()
+
+    /// Where the server keeps its own encryption key.
+    var keyFile: String { (databasePath as NSString).deletingLastPathComponent + "/encryption.key" }
 
     package init(databasePath: String, workspaceDirectory: String) {
         self.databasePath = databasePath

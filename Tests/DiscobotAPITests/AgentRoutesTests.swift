@@ -263,4 +263,20 @@ struct AgentRoutesTests {
             #expect(left.filter { $0["isDefault"].bool == true }.count == 1, "\(left)")
         }
     }
+
+    @Test
+    func `refuses a tool server with a field that would not be kept`() async throws {
+        try await TestServer.with { server in
+            let config = #"{"type":"stdio","command":"run","timeout":5}"#
+            let servers = #"[{"name":"a","config":{"type":"stdio","command":"x"}},{"name":"b","config":\#(config)}]"#
+            let refused = "mcpServers[1].config.timeout is not a known field"
+            let create = #"{"name":"A","agentType":"shell","mcpServers":\#(servers)}"#
+            expectRefusal(try await server.client.post(Self.path, create), 400, naming: refused)
+            let agent = try await server.client.post(Self.path, #"{"name":"A","agentType":"shell"}"#).json
+            let change = #"{"name":"A","mcpServers":\#(servers)}"#
+            let path = "\(Self.path)/\(agent["id"].string ?? "")"
+            expectRefusal(try await server.client.put(path, change), 400, naming: refused)
+            #expect(try await server.client.get(path).json == agent)
+        }
+    }
 }

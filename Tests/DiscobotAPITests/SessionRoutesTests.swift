@@ -13,7 +13,7 @@ import discobot_server
 struct SessionRoutesTests {
     private static let path = "/api/projects/local/sessions"
     private static let keys: Set = [
-        "id", "projectId", "name", "description", "timestamp", "createdAt", "status", "files", "workspaceId",
+        "id", "projectId", "name", "description", "timestamp", "createdAt", "status", "files", "workspaceId", "stages",
     ]
 
     @Test

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
+import DiscobotStore
 import DiscobotTestSupport
 import Foundation
 import HTTPTypes
 import Testing
+import discobot_server
 
 /// Workspaces of remote repositories, which the server clones.
 @Suite(.timeLimit(.minutes(5)))
@@ -171,6 +174,34 @@ struct WorkspaceCloneTests {
             expectSuccess(try await client.delete("\(Self.path)/\(id)?deleteFiles=true"))
             try await client.ended(job: "workspace_remove_files", on: id)
             #expect(!server.directory.exists("data/workspaces/local"))
+        }
+    }
+
+    @Test
+    func `a project that is removed while it clones leaves no files, with a single attempt`() async throws {
+        try await TestServer.with({ $0.maxJobAttempts = 1 }) { server in
+            let client = server.client
+            let remote = try ListeningSocket()
+            defer { remote.close() }
+            let project = try #require(try await client.post("/api/projects", #"{"name":"Gone"}"#).json["id"].string)
+            let (commits, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            server.store.changes.listen { _ in continuation.yield() }
+            for _ in 0..<3 {
+                let source = "http://127.0.0.1:\(remote.port)/silent.git"
+                let created = try await client.post("/api/projects/\(project)/workspaces", body(["path": source]))
+                #expect(created.status == 201)
+                // Never answered: only a signal ends this clone.
+                _ = try #require(remote.waitForPeer())
+            }
+            #expect(server.directory.exists("data/workspaces/\(project)"))
+            expectSuccess(try await client.delete("/api/projects/\(project)"))
+            for await _ in commits {
+                let isDone = try await server.store.read { transaction in
+                    try !transaction.hasActiveJob(on: .project(ID(rawValue: project)))
+                }
+                if isDone { break }
+            }
+            #expect(!server.directory.exists("data/workspaces/\(project)"))
         }
     }
 

@@ -118,6 +118,28 @@ import Testing
         }
     }
 
+    @Test func `a cancelled git removes its locks, and its filters end with it`() async throws {
+        try await Fixture.with { fixture in
+            let repository = try await fixture.repository(files: [
+                "a.txt": "one\n", ".gitattributes": "*.txt filter=slow",
+            ])
+            let family = try Family(filterIn: fixture)
+            try fixture.write("two\n", to: "repo/a.txt")
+            let task = Task {
+                try await repository.command.stream(family.arguments, timeout: .seconds(600)) { line in
+                    if line == "started" { family.didStart() }
+                }
+            }
+            await family.start()
+            #expect(fixture.exists("repo/.git/index.lock"))
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(!fixture.exists("repo/.git/index.lock"))
+            family.waitForEnd()
+            #expect(try await repository.git("diff", "--name-only") == "a.txt")
+        }
+    }
+
     @Test func `kills the whole process group after the time-out`() async throws {
         try await Fixture.with { fixture in
             let family = try Family(fixture)
@@ -148,20 +170,34 @@ import Testing
     }
 }
 
-/// A git alias that starts a shell with children of its own. All of them hold a fifo open for writing, so its end
-/// proves that none is left.
+/// A shell that git starts, with children of its own. All of them hold a fifo open for writing, so its end proves that
+/// none is left.
 private struct Family {
     let arguments: [String]
     private let fifo: CInt
     private let started = AsyncStream<Void>.makeStream()
 
+    /// By an alias.
     init(_ fixture: Fixture, end: String = "wait") throws {
+        try self.init(in: fixture) { fifo in
+            let script = "!exec 3>\(fifo); (sleep 1000 & wait) & sleep 1000 & echo started >&2; \(end)"
+            return ["-c", "alias.family=\(script)", "family"]
+        }
+    }
+
+    /// As the filter `slow`, while git has the index locked.
+    init(filterIn fixture: Fixture) throws {
+        try self.init(in: fixture) { fifo in
+            ["-c", "filter.slow.clean=exec 3>\(fifo); echo started >&2; sleep 1000", "add", "a.txt"]
+        }
+    }
+
+    private init(in fixture: Fixture, arguments: (_ fifo: String) -> [String]) throws {
         let path = fixture.path("fifo")
         try #require(mkfifo(path, 0o600) == 0)
         fifo = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         try #require(fifo >= 0)
-        let script = "!exec 3>\(path); (sleep 1000 & wait) & sleep 1000 & echo started >&2; \(end)"
-        arguments = ["-c", "alias.family=\(script)", "family"]
+        self.arguments = arguments(path)
     }
 
     func didStart() { started.continuation.yield() }

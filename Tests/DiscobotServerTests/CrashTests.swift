@@ -121,4 +121,94 @@ struct CrashTests {
             #expect(server.terminate() == 0)
         }
     }
+
+    @Test
+    func `a clone of a killed server ends before the next server clones`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let remote = try ListeningSocket()
+            defer { remote.close() }
+            let port = try ServerProcess.freePort()
+            let first = try await ServerProcess(in: directory, port: port)
+            let created = try await first.client.post(
+                "/api/projects/local/workspaces",
+                #"{"path":"http://127.0.0.1:\#(remote.port)/silent.git","sourceType":"git"}"#
+            )
+            let id = try #require(created.json["id"].string)
+            let old = try #require(remote.waitForPeer())
+            defer { old.close() }
+            first.kill()
+            #expect(!old.ends(within: 0), "a killed server should leave its git behind")
+
+            let second = try await ServerProcess(in: directory, port: port)
+            let new = try #require(remote.waitForPeer())
+            defer { new.close() }
+            #expect(old.ends(within: 30_000))
+            #expect(!new.ends(within: 0))
+
+            let path = "/api/projects/local/workspaces/\(id)?deleteFiles=true"
+            #expect(try await second.client.delete(path).status == 200)
+            #expect(new.ends(within: 30_000))
+            #expect(second.terminate() == 0)
+            #expect(!directory.exists("data/workspaces/local"))
+        }
+    }
+
+    @Test
+    func `kills while it starts lose nothing, and no clone runs twice at once`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let source = try await directory.makeLargeRepository("source", commits: 100)
+            try Self.watchClones(in: directory)
+            let port = try ServerProcess.freePort()
+            let environment = ["JOB_MAX_ATTEMPTS": "100"]
+            let start = ContinuousClock.now
+            let first = try await ServerProcess(in: directory, port: port, environment: environment)
+            let startTime = ContinuousClock.now - start
+            var workspaces: Set<String> = []
+            for _ in 0..<4 {
+                let created = try await first.client.post(
+                    "/api/projects/local/workspaces",
+                    #"{"path":"file://\#(source)","sourceType":"git"}"#
+                )
+                if let id = created.json["id"].string { workspaces.insert(id) }
+            }
+            first.kill()
+            for _ in 0..<30 {
+                let server = try await ServerProcess(
+                    in: directory,
+                    port: port,
+                    environment: environment,
+                    isAwaited: false
+                )
+                try await Task.sleep(for: startTime * Double.random(in: 0...1.5))
+                server.kill()
+            }
+            let server = try await ServerProcess(in: directory, port: port, environment: environment)
+            #expect(workspaces.count == 4)
+            try await checkRecovery(server.client, workspaces: workspaces, in: directory)
+            let begun = try String(contentsOfFile: directory.file("clones"), encoding: .utf8).split(separator: "\n")
+            #expect(Set(begun.map(String.init)) == workspaces)
+            #expect(begun.count > workspaces.count, "no kill has hit a clone")
+            #expect(!directory.exists("overlaps"), "a clone ran twice at once")
+            #expect(server.terminate() == 0)
+        }
+    }
+
+    /// Has git note each clone in `clones`, and in `overlaps` those that begin while another of the same workspace
+    /// runs. A lock ends with its process, however that ends.
+    private static func watchClones(in directory: TemporaryDirectory) throws {
+        try directory.write(
+            """
+            #!/bin/sh
+            name=$(basename "$DISCOBOT_CLONE")
+            exec 9>"\(directory.path)/$name.lock"
+            flock -w 0.05 9 || echo "$name" >>"\(directory.path)/overlaps"
+            echo "$name" >>"\(directory.path)/clones"
+            sleep 0.3
+            exec "$@"
+            """,
+            to: "watch"
+        )
+        chmod(directory.file("watch"), 0o755)
+        try directory.write("[uploadpack]\n\tpackObjectsHook = \(directory.file("watch"))\n", to: ".gitconfig")
+    }
 }

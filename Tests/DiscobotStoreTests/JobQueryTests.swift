@@ -52,6 +52,20 @@ struct JobQueryTests {
     }
 
     @Test(arguments: StoreBackend.allCases)
+    func `work on a whole project waits for what runs in it`(backend: StoreBackend) async throws {
+        try await backend.withStore { store in
+            let (inner, other) = (request("inner"), request("other", project: "q"))
+            let whole = request("whole", resource: .project("p"), priority: 20)
+            try await store.write { try $0.enqueue(inner) }
+            let running = try #require(try await claim(store).first)
+            for request in [whole, other] { try await store.write { try $0.enqueue(request) } }
+            #expect(try await claim(store, upTo: 5).map(\.payload) == ["other"])
+            _ = try await store.write { try $0.settle(running, as: .completed, error: nil, retryAt: .now) }
+            #expect(try await claim(store, upTo: 5).map(\.payload) == ["whole"])
+        }
+    }
+
+    @Test(arguments: StoreBackend.allCases)
     func `projects take turns`(backend: StoreBackend) async throws {
         try await backend.withStore { store in
             for index in 0..<50 {

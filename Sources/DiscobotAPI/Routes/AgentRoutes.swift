@@ -58,10 +58,20 @@ struct AgentRoutes: Sendable {
             description: body.description ?? "",
             agentType: try required(body.agentType, "Agent type is required"),
             systemPrompt: body.systemPrompt,
-            mcpServers: (body.mcpServers ?? []).map(\.server),
+            mcpServers: try servers(body) ?? [],
             in: project
         )
         return try .json(AgentResponse(agent), status: .created)
+    }
+
+    /// Unknown fields are refused: a client would believe that they are stored and heeded.
+    private func servers(_ body: WriteRequest) throws -> [MCPServer]? {
+        try body.mcpServers?.enumerated().map { index, server in
+            if let field = server.config.unknownField {
+                throw ServerError.invalidArgument("mcpServers[\(index)].config.\(field) is not a known field")
+            }
+            return server.server
+        }
     }
 
     private func get(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -74,7 +84,7 @@ struct AgentRoutes: Sendable {
             name: try required(body.name, "Name is required"),
             description: body.description.flatMap { $0.isEmpty ? nil : $0 },
             systemPrompt: body.systemPrompt.flatMap { $0.isEmpty ? nil : $0 },
-            mcpServers: body.mcpServers?.map(\.server)
+            mcpServers: try servers(body)
         )
         return try .json(AgentResponse(await agents.update(request.id("agentId"), of: project, changes)))
     }
@@ -113,12 +123,28 @@ struct AgentRoutes: Sendable {
 
 private struct MCPServerRequest: Decodable {
     let name: String
-    let config: MCPServer.Configuration
+    let config: ConfigurationRequest
     let enabled: Bool?
 
     var server: MCPServer {
         // Always a new id: one that the client names could be another agent's.
-        MCPServer(id: .random(), name: name, configuration: config, isEnabled: enabled ?? true)
+        MCPServer(id: .random(), name: name, configuration: config.configuration, isEnabled: enabled ?? true)
+    }
+}
+
+private struct ConfigurationRequest: Decodable {
+    private static let fields: Set = ["type", "command", "args", "env", "url", "headers"]
+
+    let configuration: MCPServer.Configuration
+    let unknownField: String?
+
+    init(from decoder: any Decoder) throws {
+        configuration = try MCPServer.Configuration(from: decoder)
+        guard case .object(let fields) = try JSONValue(from: decoder) else {
+            unknownField = nil
+            return
+        }
+        unknownField = fields.map(\.0).sorted().first { !Self.fields.contains($0) }
     }
 }
 

@@ -130,7 +130,3 @@ extension Event {
         return ServerSentEvent(id: id, event: type, data: json).bytes
     }
 }
-
-extension HTTPField.Name {
-    static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .eTag
-}

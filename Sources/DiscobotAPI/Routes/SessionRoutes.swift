@@ -22,6 +22,13 @@ struct SessionRoutes: Sendable {
                     EndpointParameter.page,
                     use: list
                 ),
+                .project(
+                    .post,
+                    "/sessions",
+                    "Make a session and its sandbox",
+                    body: ["workspaceId": "", "agentId": nil, "id": nil, "name": nil],
+                    use: create
+                ),
                 .project(.get, "/sessions/{sessionId}", "One session", id, use: get),
                 .project(.put, "/sessions/{sessionId}", "Change a session", id, body: example, use: update),
                 .project(.patch, "/sessions/{sessionId}", "Change a session", id, body: example, use: update),
@@ -32,6 +39,28 @@ struct SessionRoutes: Sendable {
 
     private func list(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         try .json(SessionListResponse(await sessions.list(of: project, page: request.page())))
+    }
+
+    private struct CreateRequest: Decodable {
+        let id: String?
+        let workspaceId: ID<Workspace>?
+        let agentId: ID<Agent>?
+        let name: String?
+    }
+
+    private func create(_ request: APIRequest, project: ID<Project>) async throws -> Response {
+        let body = try await request.body(CreateRequest.self)
+        guard let workspace = body.workspaceId, !workspace.rawValue.isEmpty else {
+            throw ServerError.invalidArgument("workspaceId is required")
+        }
+        let session = try await sessions.create(
+            body.id.map { ID(rawValue: $0) } ?? .random(),
+            named: try body.name.map { try required($0, "name must not be empty") } ?? "New Session",
+            workspace: workspace,
+            agent: body.agentId,
+            in: project
+        )
+        return try .json(SessionResponse(session), status: .created)
     }
 
     private func get(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -94,6 +123,8 @@ struct SessionResponse: Encodable {
     private let agentId: ID<Agent>?
     private let workspacePath: String?
     private let workspaceCommit: String?
+    private let sandboxProvider: String?
+    private let stages: [SessionStage]
 
     init(_ session: Session) {
         id = session.id
@@ -113,6 +144,8 @@ struct SessionResponse: Encodable {
         agentId = session.agentID
         workspacePath = session.workspacePath
         workspaceCommit = session.workspaceCommit
+        sandboxProvider = session.sandboxProvider
+        stages = session.stages
     }
 }
 

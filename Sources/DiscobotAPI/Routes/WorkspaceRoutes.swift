@@ -27,7 +27,7 @@ struct WorkspaceRoutes: Sendable {
                 .project(
                     .put,
                     "/workspaces/{workspaceId}",
-                    "Change the path or the display name",
+                    "Change the path, the display name or the network",
                     id,
                     body: ["displayName": "My repository"],
                     use: update
@@ -56,6 +56,7 @@ struct WorkspaceRoutes: Sendable {
         let displayName: String?
         let sourceType: String
         let provider: String
+        let network: String
         let status: String
         let errorMessage: String?
         let commit: String?
@@ -70,6 +71,7 @@ struct WorkspaceRoutes: Sendable {
             displayName: workspace.displayName,
             sourceType: workspace.sourceType.rawValue,
             provider: workspace.provider,
+            network: workspace.network.rawValue,
             status: workspace.status.rawValue,
             errorMessage: workspace.errorMessage,
             commit: workspace.commit,
@@ -91,6 +93,7 @@ struct WorkspaceRoutes: Sendable {
         let displayName: String?
         let sourceType: String?
         let provider: String?
+        let network: String?
     }
 
     private func create(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -100,6 +103,7 @@ struct WorkspaceRoutes: Sendable {
             displayName: body.displayName.flatMap { $0.isEmpty ? nil : $0 },
             sourceType: try body.sourceType.map(Workspace.SourceType.init(checking:)),
             provider: body.provider ?? "",
+            network: try body.network.map(Workspace.Network.init(checking:)) ?? .internet,
             in: project
         )
         return try .json(response(workspace), status: .created)
@@ -114,11 +118,16 @@ struct WorkspaceRoutes: Sendable {
     private struct UpdateRequest: Decodable {
         let path: String?
         let displayName: Patch<String>
+        let network: String?
     }
 
     private func update(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         let body = try await request.body(UpdateRequest.self)
-        let changes = WorkspaceService.Changes(path: body.path, displayName: body.displayName.nonEmptyChange)
+        let changes = WorkspaceService.Changes(
+            path: body.path,
+            displayName: body.displayName.nonEmptyChange,
+            network: try body.network.map(Workspace.Network.init(checking:))
+        )
         return try .json(response(await workspaces.update(request.id("workspaceId"), of: project, changes)))
     }
 
@@ -149,5 +158,15 @@ extension Workspace.SourceType {
             throw ServerError.invalidArgument("sourceType must be local or git")
         }
         self = type
+    }
+}
+
+extension Workspace.Network {
+    /// Throws `invalidArgument` for anything but the known names.
+    init(checking name: String) throws {
+        guard let network = Self(rawValue: name) else {
+            throw ServerError.invalidArgument("network must be none, internet or host")
+        }
+        self = network
     }
 }

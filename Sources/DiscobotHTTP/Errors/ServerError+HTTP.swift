@@ -8,6 +8,7 @@ extension ServerError.Code {
     package var status: HTTPResponse.Status {
         switch self {
         case .invalidArgument: .badRequest
+        case .unauthenticated: .unauthorized
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .conflict: .conflict

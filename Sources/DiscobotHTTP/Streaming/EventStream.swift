@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HTTPTypes
+package import HTTPTypes
 package import Hummingbird
 package import NIOCore
 import ServiceLifecycle
@@ -16,14 +16,17 @@ package struct EventStream {
     }
 
     /// An answer whose frames `body` writes until it returns, which it must soon after the end it is given is reached.
+    ///
+    /// - Parameter headers: besides those of every event stream.
     package static func response(
         to request: Request,
         on eventLoop: any EventLoop,
+        headers: HTTPFields = [:],
         body: @escaping @Sendable @concurrent (inout EventStream, EventStreamEnd) async throws -> Void
     ) -> Response {
         Response(
             status: .ok,
-            headers: headers,
+            headers: HTTPFields(Array(Self.headers) + Array(headers)),
             body: ResponseBody { writer in
                 var stream = EventStream(writer: writer)
                 let end = EventStreamEnd()

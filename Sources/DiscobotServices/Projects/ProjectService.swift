@@ -84,7 +84,9 @@ package struct ProjectService: Sendable {
     package func delete(_ id: ID<Project>) async throws {
         guard id != Project.localID else { throw ServerError.conflict("the local project cannot be removed") }
         try await store.write { transaction in
+            let sessions = try transaction.allSessions(of: id)
             try transaction.delete(id)
+            for session in sessions { try jobs.enqueue(DeleteSessionJob.self, session, in: transaction) }
             try jobs.enqueue(
                 RemoveProjectFilesJob.self,
                 .init(projectId: id),

@@ -141,4 +141,11 @@ package struct SandboxService: Sendable {
             for provider in providers.all { try await provider.remove(id, keepingData: false) }
         }
     }
+
+    /// Removes what the sandboxes of a project share.
+    func removeCache(of project: ID<Project>) async throws {
+        try await translatingSandboxErrors {
+            for provider in providers.all { try await provider.removeCache(of: project) }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 package import DiscobotModel
 package import DiscobotStore
 
-/// Sessions as rows.
+/// Sessions: rows here, sandboxes by the jobs.
 package struct SessionService: Sendable {
     private let store: Store
     private let jobs: JobQueue
@@ -42,6 +42,34 @@ package struct SessionService: Sendable {
         return session
     }
 
+    /// Makes a session and starts to prepare it; asked again for the same id, it returns what there is.
+    ///
+    /// Throws `invalidArgument`, or `conflict` when the id is taken by a session of another workspace or project.
+    package func create(
+        _ id: ID<Session>,
+        named name: String,
+        workspace: ID<Workspace>,
+        agent: ID<Agent>?,
+        in project: ID<Project>
+    ) async throws -> Session {
+        try await store.write { transaction in
+            if let session = try transaction.session(id) {
+                guard session.projectID == project, session.workspaceID == workspace else {
+                    throw ServerError.conflict("id: another session has this id")
+                }
+                return session
+            }
+            return try transaction.createSession(
+                id,
+                named: name,
+                workspace: workspace,
+                agent: agent,
+                in: project,
+                jobs: jobs
+            )
+        }
+    }
+
     /// What an update changes; nil leaves a field as it is.
     package struct Changes: Sendable {
         package var name: String?
@@ -72,7 +100,7 @@ package struct SessionService: Sendable {
                         "status: a session that is \(session.status.rawValue) cannot become \(status.rawValue)"
                     )
                 }
-                session.status = status
+                session.become(status)
             }
             session.updatedAt = .now
             try transaction.update(session)
@@ -86,25 +114,15 @@ package struct SessionService: Sendable {
         try await store.write { transaction in
             guard var session = try transaction.session(id, of: project) else { throw Self.notFound }
             if session.status != .removing {
-                session.status = .removing
-                session.updatedAt = .now
+                session.become(.removing)
                 try transaction.update(session)
                 try transaction.cancelJobs(on: .session(id))
+                try transaction.cancelJobs(on: .conversation(id))
                 try transaction.append(.sessionUpdated(id, .removing), to: project)
             }
-            try enqueueRemoval(of: id, in: project, transaction)
+            guard try !transaction.hasActiveJob(DeleteSessionJob.kind, on: .session(id)) else { return }
+            try jobs.enqueue(DeleteSessionJob.self, session, in: transaction)
         }
-    }
-
-    private func enqueueRemoval(of id: ID<Session>, in project: ID<Project>, _ transaction: Transaction) throws {
-        guard try !transaction.hasActiveJob(DeleteSessionJob.kind, on: .session(id)) else { return }
-        try jobs.enqueue(
-            DeleteSessionJob.self,
-            .init(projectId: project, sessionId: id),
-            project: project,
-            resource: .session(id),
-            in: transaction
-        )
     }
 
     private static let notFound = ServerError.notFound("Session not found")

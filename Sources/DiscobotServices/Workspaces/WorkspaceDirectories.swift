@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotGit
 package import DiscobotModel
 import Foundation
 
@@ -47,14 +48,17 @@ package struct WorkspaceDirectories: Sendable {
         }
     }
 
-    /// Removes all clones of a project, also those that are no longer any workspace's.
+    /// Removes all clones of a project, also those that are no longer any workspace's or that a killed server has left.
     func removeClones(in project: ID<Project>) async throws {
+        try await translatingGitErrors { try await UnfinishedClones.end(in: "\(base)/\(project)") }
         try await remove("\(base)/\(project)")
     }
 
     /// Removes a clone, and the directories of its project once they are empty.
     func removeClone(of workspace: ID<Workspace>, in project: ID<Project>) async throws {
-        try await remove(clone(of: workspace, in: project))
+        let directory = clone(of: workspace, in: project)
+        try await translatingGitErrors { try await GitRepository.discardUnfinishedClone(of: directory) }
+        try await remove(directory)
         for parent in ["\(base)/\(project)/workspaces", "\(base)/\(project)"] { rmdir(parent) }
     }
 

@@ -48,6 +48,7 @@ package struct WorkspaceService: Sendable {
         displayName: String?,
         sourceType: Workspace.SourceType?,
         provider: String,
+        network: Workspace.Network,
         in project: ID<Project>
     ) async throws -> Workspace {
         let source = try sources.check(path: path, sourceType: sourceType)
@@ -60,6 +61,7 @@ package struct WorkspaceService: Sendable {
             displayName: displayName,
             sourceType: source.type,
             provider: provider,
+            network: network,
             status: .initializing,
             errorMessage: nil,
             commit: nil,
@@ -78,10 +80,13 @@ package struct WorkspaceService: Sendable {
         package var path: String?
         /// The inner nil clears the name.
         package var displayName: String??
+        /// For sandboxes that are made from now on.
+        package var network: Workspace.Network?
 
-        package init(path: String? = nil, displayName: String?? = nil) {
+        package init(path: String? = nil, displayName: String?? = nil, network: Workspace.Network? = nil) {
             self.path = path
             self.displayName = displayName
+            self.network = network
         }
     }
 
@@ -95,6 +100,7 @@ package struct WorkspaceService: Sendable {
         return try await store.write { transaction in
             guard var workspace = try transaction.workspace(id, of: project) else { throw Self.notFound }
             if let displayName = changes.displayName { workspace.displayName = displayName }
+            workspace.network = changes.network ?? workspace.network
             workspace.updatedAt = .now
             guard let source, source.path != workspace.path || workspace.status == .error else {
                 try transaction.update(workspace)
@@ -111,7 +117,12 @@ package struct WorkspaceService: Sendable {
     package func delete(_ id: ID<Workspace>, of project: ID<Project>, deleteFiles: Bool) async throws {
         try await store.write { transaction in
             guard let workspace = try transaction.workspace(id, of: project) else { throw Self.notFound }
+            let sessions = try transaction.sessions(of: id)
             try transaction.delete(workspace)
+            for session in sessions {
+                try transaction.append(.sessionUpdated(session.id, .removed), to: project)
+                try jobs.enqueue(DeleteSessionJob.self, session, in: transaction)
+            }
             // Also when it has become a local one since it was cloned.
             if deleteFiles, directories.hasClone(of: workspace) {
                 try jobs.enqueue(RemoveWorkspaceFilesJob.self, workspace, in: transaction)
@@ -141,7 +152,6 @@ package struct WorkspaceService: Sendable {
 // MARK: - The working copy
 
 extension WorkspaceService {
-
     /// The repository of a workspace, waited for while it is being prepared and prepared again where it has vanished.
     ///
     /// Throws `operationFailed` when preparing has failed, and `unavailable` when it takes longer than `patience`.

@@ -4,7 +4,7 @@ package import DiscobotModel
 
 extension Transaction {
     /// Takes due jobs of a kind: by priority, then from the project with the fewest running jobs of the kind, then the
-    /// oldest. Jobs whose resource has a running job wait.
+    /// oldest. Jobs whose resource has a running job wait, and jobs about a whole project for all that runs in it.
     ///
     /// Only the first job of each project is looked at, so a long queue of one project costs the others nothing.
     package func claimJobs(of kind: Job.Kind, upTo count: Int, lease: JobLease) throws -> [Job] {
@@ -64,6 +64,8 @@ extension Transaction {
                 AND NOT EXISTS (
                     SELECT 1 FROM jobs AS other WHERE other.status = 'running'
                         AND other.resource_type = job.resource_type AND other.resource_id = job.resource_id)
+                AND (resource_type IS NULL OR resource_type <> 'project' OR NOT EXISTS (
+                    SELECT 1 FROM jobs AS other WHERE other.status = 'running' AND other.project_id = job.project_id))
             ORDER BY priority DESC, scheduled_at, created_at, id LIMIT 1
             """
         ).map(JobCandidate.init)

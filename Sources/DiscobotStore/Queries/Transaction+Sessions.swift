@@ -104,9 +104,17 @@ extension Transaction {
         try rows("SELECT \(Session.columns) FROM sessions WHERE workspace_id = \(workspace)").map(Session.init)
     }
 
+    /// All sessions of a project.
+    package func allSessions(of project: ID<Project>) throws -> [Session] {
+        try rows("SELECT \(Session.columns) FROM sessions WHERE project_id = \(project)").map(Session.init)
+    }
+
     /// Removes the session with its conversation and terminal history; false when it is gone already.
     @discardableResult
     package func deleteSession(_ id: ID<Session>) throws -> Bool {
+        // Whoever follows one of them must hear that it is gone.
+        let open = try rows("SELECT id FROM turns WHERE session_id = \(id) AND status IN ('queued', 'running')")
+        news.turns.formUnion(try open.map { try $0.value("id") })
         try execute("DELETE FROM turn_chunks WHERE turn_id IN (SELECT id FROM turns WHERE session_id = \(id))")
         try execute("DELETE FROM turns WHERE session_id = \(id)")
         try execute("DELETE FROM messages WHERE session_id = \(id)")

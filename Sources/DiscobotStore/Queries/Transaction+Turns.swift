@@ -58,6 +58,7 @@ extension Transaction {
     package func requestCancel(_ turn: ID<Turn>) throws {
         try execute("UPDATE turns SET cancel_requested = 1 WHERE id = \(turn)")
         news.turns.insert(turn)
+        news.cancelledTurns.insert(turn)
     }
 
     /// Ends a turn; false when it has ended already, and then nothing changes.
@@ -69,6 +70,7 @@ extension Transaction {
             """
         )
         news.turns.insert(turn)
+        news.cancelledTurns.insert(turn)
         return changed > 0
     }
 

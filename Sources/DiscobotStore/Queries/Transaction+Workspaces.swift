@@ -44,7 +44,11 @@ extension Transaction {
     /// Removes the workspace with its sessions and stops its jobs.
     package func delete(_ workspace: Workspace) throws {
         try cancelJobs(on: .workspace(workspace.id))
-        for session in try sessions(of: workspace.id) { try deleteSession(session.id) }
+        for session in try sessions(of: workspace.id) {
+            try cancelJobs(on: .session(session.id))
+            try cancelJobs(on: .conversation(session.id))
+            try deleteSession(session.id)
+        }
         try execute("DELETE FROM workspaces WHERE id = \(workspace.id)")
     }
 }

@@ -1,27 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotGit
 package import DiscobotModel
 package import DiscobotStore
 
-/// Removes a session that is marked for removal.
+/// Removes a session for good: its sandbox with all data, what keeps its commit in the workspace, and its rows, which
+/// may be gone already together with those of its workspace or project.
 package struct DeleteSessionJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
         let sessionId: ID<Session>
+        /// Of the workspace's repository; nil when the session never had a sandbox.
+        let repository: String?
     }
 
     package static let kind: Job.Kind = "session_delete"
     package static let policy = JobPolicy(concurrency: 2, priority: 5, queues: true)
 
-    package init() {}
+    private let sandboxes: SandboxService
+
+    package init(sandboxes: SandboxService) {
+        self.sandboxes = sandboxes
+    }
 
     package func run(_ payload: Payload) async throws -> JobResult {
-        { transaction in
+        try await sandboxes.remove(payload.sessionId)
+        if let directory = payload.repository { try await Self.release(payload.sessionId, in: directory) }
+        return { transaction in
             guard try transaction.deleteSession(payload.sessionId) else { return }
             try transaction.append(.sessionUpdated(payload.sessionId, .removed), to: payload.projectId)
         }
     }
 
+    /// A repository that is gone keeps nothing.
+    private static func release(_ session: ID<Session>, in directory: String) async throws {
+        guard let repository = try? await GitRepository.open(directory) else { return }
+        try await translatingGitErrors("release the session's commit") {
+            try await repository.removeRef(session.keepRef)
+        }
+    }
+
     /// The session stays `removing`; deleting it again starts over.
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {}
+}
+
+extension ID<Session> {
+    /// What keeps the commit that the session started from in the workspace's repository.
+    var keepRef: String { "refs/discobot/sessions/\(rawValue)" }
+}
+
+extension JobQueue {
+    func enqueue(_ handler: DeleteSessionJob.Type, _ session: Session, in transaction: Transaction) throws {
+        let payload = DeleteSessionJob.Payload(
+            projectId: session.projectID,
+            sessionId: session.id,
+            repository: session.workspacePath
+        )
+        try enqueue(handler, payload, project: session.projectID, resource: .session(session.id), in: transaction)
+    }
 }

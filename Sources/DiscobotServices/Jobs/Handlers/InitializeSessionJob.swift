@@ -60,20 +60,12 @@ package struct InitializeSessionJob: JobHandler {
             guard let workspace = try transaction.workspace(session.workspaceID, of: payload.projectId) else {
                 throw ServerError.notFound("the session's workspace is gone")
             }
-            let agent = try Self.agent(of: session, in: transaction)
+            let agent = try transaction.agent(for: session)
             let isCloning = workspace.sourceType == .git && workspace.status != .ready
             let status: SessionStatus = isCloning ? .cloning : session.status
             let begun = try Self.change(payload, to: status, in: transaction) { $0.agentID = agent.id }
             return begun.map { ($0, workspace) }
         }
-    }
-
-    private static func agent(of session: Session, in transaction: Transaction) throws -> Agent {
-        if let id = session.agentID, let agent = try transaction.agent(id, of: session.projectID) { return agent }
-        guard let agent = try transaction.agents(of: session.projectID).first(where: \.isDefault) else {
-            throw ServerError.notFound("the project has no default agent; make one, or choose one for the session")
-        }
-        return agent
     }
 
     /// Notes once and for all where the session starts from, and keeps git from ever removing that commit.
@@ -85,7 +77,7 @@ package struct InitializeSessionJob: JobHandler {
         let commit = try await translatingGitErrors("prepare the workspace") {
             let head = try await repository.headCommit()
             let commit = session.workspaceCommit ?? head
-            if let commit { try await repository.setRef(session.keepRef, to: commit) }
+            if let commit { try await repository.setRef(session.id.keepRef, to: commit) }
             return commit
         }
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
@@ -167,11 +159,6 @@ package struct InitializeSessionJob: JobHandler {
         try transaction.append(.sessionUpdated(session), to: payload.projectId)
         return session
     }
-}
-
-extension Session {
-    /// What keeps the commit that the session started from in the workspace's repository.
-    var keepRef: String { "refs/discobot/sessions/\(id)" }
 }
 
 extension JobQueue {

@@ -27,7 +27,7 @@ package struct InitializeWorkspaceJob: JobHandler {
         let commit = try await translatingGitErrors {
             let repository =
                 switch workspace.sourceType {
-                case .local: try await GitRepository.prepareLocal(workspace.path)
+                case .local: try await prepareLocal(workspace.path)
                 case .git: try await clone(workspace)
                 }
             return try await repository.headCommit()
@@ -46,6 +46,15 @@ package struct InitializeWorkspaceJob: JobHandler {
 
     private func workspace(_ payload: Payload) async throws -> Workspace? {
         try await store.read { try $0.workspace(payload.workspaceId, of: payload.projectId) }
+    }
+
+    /// What git finds wrong with a directory of this machine stays so until somebody mends it.
+    private func prepareLocal(_ path: String) async throws -> GitRepository {
+        do {
+            return try await GitRepository.prepareLocal(path)
+        } catch let error as GitError where error.code == .failed {
+            throw GitError(.conflict, error.message)
+        }
     }
 
     private func clone(_ workspace: Workspace) async throws -> GitRepository {

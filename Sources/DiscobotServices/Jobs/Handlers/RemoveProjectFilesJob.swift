@@ -3,23 +3,28 @@
 package import DiscobotModel
 package import DiscobotStore
 
-/// Removes the clones of a project whose rows are gone.
+/// Removes the clones of a project whose rows are gone, and what its sandboxes shared, once the cancelled jobs of the
+/// project have ended.
+///
+/// With attempts of its own: nobody can ask for it again.
 package struct RemoveProjectFilesJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
     }
 
     package static let kind: Job.Kind = "project_remove_files"
-    package static let policy = JobPolicy(concurrency: 2, priority: 5)
+    package static let policy = JobPolicy(concurrency: 2, priority: 5, maxAttempts: 10)
 
     private let directories: WorkspaceDirectories
+    private let sandboxes: SandboxService
 
-    package init(directories: WorkspaceDirectories) {
+    package init(directories: WorkspaceDirectories, sandboxes: SandboxService) {
         self.directories = directories
+        self.sandboxes = sandboxes
     }
 
-    /// A clone that is just being cancelled may still write; the directory is then not empty and the job tried again.
     package func run(_ payload: Payload) async throws -> JobResult {
+        try await sandboxes.removeCache(of: payload.projectId)
         try await directories.removeClones(in: payload.projectId)
         return { _ in }
     }

@@ -3,7 +3,9 @@
 package import DiscobotModel
 package import DiscobotStore
 
-/// Removes the clone of a workspace whose row is gone.
+/// Removes the clone of a workspace whose row is gone, once a cancelled job of the workspace has ended.
+///
+/// With attempts of its own: nobody can ask for it again.
 package struct RemoveWorkspaceFilesJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
@@ -11,7 +13,7 @@ package struct RemoveWorkspaceFilesJob: JobHandler {
     }
 
     package static let kind: Job.Kind = "workspace_remove_files"
-    package static let policy = JobPolicy(concurrency: 2, priority: 5, queues: true)
+    package static let policy = JobPolicy(concurrency: 2, priority: 5, queues: true, maxAttempts: 10)
 
     private let directories: WorkspaceDirectories
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
-import HTTPTypes
-import Hummingbird
+package import HTTPTypes
+package import Hummingbird
 import Logging
 
 /// Names each request in its answer, and logs it: at `info` what changes something or fails, at `debug` the rest.
-struct AccessLogMiddleware: RouterMiddleware {
-    func handle(
+package struct AccessLogMiddleware: RouterMiddleware {
+    package typealias Context = AppRequestContext
+
+    package init() {}
+
+    package func handle(
         _ request: Request,
         context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
@@ -30,5 +34,6 @@ struct AccessLogMiddleware: RouterMiddleware {
 }
 
 extension HTTPField.Name {
-    static let requestID = HTTPField.Name("X-Request-Id") ?? .eTag
+    package static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .eTag
+    package static let requestID = HTTPField.Name("X-Request-Id") ?? .eTag
 }

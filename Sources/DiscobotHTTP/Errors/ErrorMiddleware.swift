@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DiscobotHTTP
 import DiscobotModel
-import HTTPTypes
-import Hummingbird
+package import HTTPTypes
+package import Hummingbird
 import Logging
 import NIOCore
 import NIOHTTP1
 
 /// Answers every failure with the same kind of body; what the client must not see goes to the log.
-struct ErrorMiddleware: RouterMiddleware {
-    /// The methods that a path has, for those asked with another.
-    let methods: @Sendable (_ path: String) -> [HTTPRequest.Method]
+package struct ErrorMiddleware: RouterMiddleware {
+    package typealias Context = AppRequestContext
 
-    func handle(
+    private let methods: @Sendable (_ path: String) -> [HTTPRequest.Method]
+
+    /// - Parameter methods: the methods that a path has, for those asked with another.
+    package init(methods: @escaping @Sendable (_ path: String) -> [HTTPRequest.Method]) {
+        self.methods = methods
+    }
+
+    package func handle(
         _ request: Request,
         context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Hummingbird
-import NIOCore
+package import NIOCore
 
 /// What Hummingbird keeps for each request.
 package struct AppRequestContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
     /// Of the connection.
-    let eventLoop: any EventLoop
+    package let eventLoop: any EventLoop
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotHTTP
+import DiscobotModel
+import Glibc
+import Hummingbird
+package import Logging
+import NIOCore
+import NIOPosix
+package import ServiceLifecycle
+
+/// The runtime inside a sandbox, put together.
+package struct AgentRuntime: Sendable {
+    /// In the order in which they start; they stop in the opposite one.
+    package let services: [any Service]
+
+    /// Opens the journal. Throws when the data volume cannot be used.
+    package init(_ options: AgentOptions, logger: Logger) throws {
+        let directories = DataDirectories(root: options.dataDirectory)
+        try directories.create()
+        let strays = StrayProcesses(owner: options.dataDirectory)
+        strays.endPredecessors()
+        let journal = try Journal(directory: directories.journal, limits: options.journalLimits)
+        let drivers = AgentDrivers(strays: strays)
+        let git = AgentGit(path: options.environment["PATH"], directories: directories, mark: strays.ownMark)
+        let workingCopy = WorkingCopy(options.source, directories: directories, git: git, logger: logger)
+        let conversation = Conversation(
+            journal: journal,
+            drivers: drivers,
+            workingCopy: workingCopy,
+            directories: directories,
+            environment: options.environment,
+            logger: logger
+        )
+        let routes =
+            AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
+            + ChatRoutes(conversation: conversation, journal: journal).routes
+        // One is enough for the few connections of a sandbox, and each costs memory.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        // The conversation stops before those who serve its end.
+        services =
+            options.addresses.map { AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger) }
+            + [
+                workingCopy, KeepAliveService(journal: journal, interval: options.keepAlive),
+                ConversationService(conversation: conversation),
+            ]
+    }
+
+    fileprivate static func router(_ routes: [AgentRoute], _ options: AgentOptions) -> Router<AppRequestContext> {
+        let router = Router(context: AppRequestContext.self, options: .autoGenerateHeadEndpoints)
+        router.addMiddleware {
+            AccessLogMiddleware()
+            ErrorMiddleware { path in routes.filter { $0.path == path }.map(\.method) }
+            AuthenticationMiddleware(
+                verifier: options.secret,
+                openPaths: Set(routes.filter(\.isOpen).map(\.path))
+            )
+        }
+        for route in routes {
+            router.on(RouterPath(route.path), method: route.method) { try await route.handler($0, $1) }
+        }
+        return router
+    }
+}
+
+extension AgentOptions {
+    fileprivate var addresses: [BindAddress] {
+        [socket.map { .unixDomainSocket(path: $0) }, port.map { .hostname("0.0.0.0", port: $0) }].compactMap { $0 }
+    }
+}
+
+/// Serves at one address.
+private struct AgentServer: Service {
+    let address: BindAddress
+    let routes: [AgentRoute]
+    let options: AgentOptions
+    let group: MultiThreadedEventLoopGroup
+    let logger: Logger
+
+    func run() async throws {
+        try await Application(
+            responder: AgentRuntime.router(routes, options).buildResponder(),
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [UpgradeGate(), WriteTimeoutHandler(timeout: .seconds(30))],
+                    idleTimeout: .seconds(120)
+                )
+            ),
+            configuration: ApplicationConfiguration(address: address),
+            eventLoopGroupProvider: .shared(group),
+            logger: logger
+        ).run()
+    }
+}
+
+/// Has streams say that they are alive.
+private struct KeepAliveService: Service {
+    let journal: Journal
+    let interval: Duration
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while (try? await Task.sleep(for: interval)) != nil {
+                for file in journal.all { file.wakeReaders() }
+            }
+        }
+    }
+}
+
+/// Ends the running turn before the runtime stops.
+private struct ConversationService: Service {
+    let conversation: Conversation
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await conversation.stop()
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+
+/// Where things are on the data volume.
+struct DataDirectories: Sendable {
+    let root: String
+
+    var workspace: String { "\(root)/workspace" }
+    /// The HOME of agents.
+    var home: String { "\(root)/home" }
+    var agent: String { "\(root)/agent" }
+    var journal: String { "\(agent)/journal" }
+    /// Git's configuration for what the runtime does itself.
+    var gitConfiguration: String { "\(agent)/gitconfig" }
+    private var drivers: String { "\(agent)/drivers" }
+
+    /// Makes what is missing.
+    func create() throws {
+        try make(root, mode: 0o755)
+        for directory in [home, agent, journal, drivers] { try make(directory, mode: 0o700) }
+    }
+
+    /// Where a driver keeps what it must know; made when it is missing.
+    func state(of agentType: String) throws -> String {
+        let directory = "\(drivers)/\(agentType)"
+        try make(directory, mode: 0o700)
+        return directory
+    }
+
+    func removeStates() throws {
+        try FileManager.default.removeItem(atPath: drivers)
+        try make(drivers, mode: 0o700)
+    }
+
+    private func make(_ path: String, mode: Int) throws {
+        guard !FileManager.default.fileExists(atPath: path) else { return }
+        try FileManager.default.createDirectory(
+            atPath: path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: mode]
+        )
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+
+/// The table of drivers by agent type.
+package struct AgentDrivers: Sendable {
+    private let table: [String: any AgentDriver]
+
+    /// - Parameter strays: where drivers run their programs; see ``AgentProcess``.
+    package init(strays: StrayProcesses) {
+        table = [
+            "shell": ShellDriver(strays: strays)
+        ]
+    }
+
+    /// Throws `invalidArgument` for a type that nobody drives.
+    package func driver(of agentType: String) throws -> any AgentDriver {
+        guard let driver = table[agentType] else {
+            throw ServerError.invalidArgument("unknown agent type: \(agentType)")
+        }
+        return driver
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotGit
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// Makes a working copy that shares the objects of the workspace's repository, so that it costs the checkout only.
+///
+/// It is made beside its place and renamed at the end: the place holds a whole working copy or none.
+struct WorkingCopyPreparation {
+    let source: WorkspaceSource
+    let directory: String
+    let git: AgentGit
+
+    private static let stagingSuffix = ".preparing"
+
+    /// Removes what a runtime that was killed has left.
+    func removeStaging() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: parent) where name.hasSuffix(Self.stagingSuffix) {
+            try FileManager.default.removeItem(atPath: "\(parent)/\(name)")
+        }
+    }
+
+    /// Throws `GitError`, whose message may be shown.
+    func run() async throws {
+        let staging = "\(parent)/.workspace.\(UUID().uuidString)\(Self.stagingSuffix)"
+        defer { try? FileManager.default.removeItem(atPath: staging) }
+        guard FileManager.default.fileExists(atPath: source.path) else {
+            throw GitError(.notFound, "the workspace's repository is not there: \(source.path)")
+        }
+        let state = try await sourceState()
+        if let commit = state.commit {
+            try await clone(commit, state, into: staging)
+        } else {
+            try await git.run(["init", "-q", "--template=", "-b", state.branch ?? "main", "--", staging], in: nil)
+            try await setOrigin(of: staging)
+        }
+        guard rename(staging, directory) == 0 else {
+            throw GitError(.failed, "the working copy could not be moved to its place: \(Errno(rawValue: errno))")
+        }
+    }
+
+    private var parent: String { FilePath(directory).removingLastComponent().string }
+
+    private struct SourceState {
+        /// The commit to start at; nil for a repository without any.
+        let commit: String?
+        /// The branch to be on; nil when there is none of the workspace's.
+        let branch: String?
+    }
+
+    private func sourceState() async throws -> SourceState {
+        let head = try await text(["rev-parse", "-q", "--verify", "HEAD^{commit}"])
+        let branch = try await text(["symbolic-ref", "-q", "--short", "HEAD"])
+        guard let wanted = source.commit else { return SourceState(commit: head, branch: branch) }
+        guard let commit = try await text(["rev-parse", "-q", "--verify", "\(wanted)^{commit}"]) else {
+            throw GitError(.notFound, "commit \(wanted) is not in the workspace's repository any more")
+        }
+        return SourceState(commit: commit, branch: commit == head ? branch : nil)
+    }
+
+    /// The answer of a question to the workspace's repository; nil for none.
+    private func text(_ arguments: [String]) async throws -> String? {
+        let output = try await git.run(arguments, in: source.path, acceptedExitCodes: [0, 1, 128])
+        if output.exitCode == 128 {
+            // Tells why.
+            try await git.run(["rev-parse", "--git-dir"], in: source.path)
+            return nil
+        }
+        let line = output.text.split(whereSeparator: \.isNewline).first.map(String.init)
+        return output.exitCode == 0 ? line : nil
+    }
+
+    private func clone(_ commit: String, _ state: SourceState, into staging: String) async throws {
+        try await git.run(
+            ["clone", "-q", "--shared", "--no-checkout", "--template=", "--", source.path, staging],
+            in: nil,
+            timeout: .seconds(1_800)
+        )
+        // HEAD may be detached, or the commit on no branch: then a shared repository has it all the same.
+        let branch = state.branch ?? "discobot/\(source.sessionID)"
+        try await git.run(["checkout", "-q", "-f", "-B", branch, commit], in: staging, timeout: .seconds(1_800))
+        try await setOrigin(of: staging)
+    }
+
+    private func setOrigin(of staging: String) async throws {
+        guard let origin = source.origin else { return }
+        let known = try await git.run(["remote"], in: staging).text.split(whereSeparator: \.isNewline).contains("origin")
+        try await git.run(["remote", known ? "set-url" : "add", "origin", origin], in: staging)
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+package import DiscobotSandbox
+package import DiscobotStore
+package import Logging
+package import ServiceLifecycle
+
+/// Keeps sessions true to their sandboxes: what ends by itself, or from outside, shows in the session, and a sandbox
+/// whose session is gone is removed.
+package struct SandboxWatcher: Service, CustomStringConvertible {
+    /// Before asking a provider again that has stopped telling.
+    private static let pause: Duration = .seconds(5)
+
+    private let store: Store
+    private let providers: SandboxProviders
+    private let logger: Logger
+
+    package init(store: Store, providers: SandboxProviders, logger: Logger) {
+        self.store = store
+        self.providers = providers
+        self.logger = logger
+    }
+
+    package var description: String { "sandbox watcher" }
+
+    package func run() async throws {
+        await logged { try await reconcile() }
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                for provider in providers.all { group.addTask { await watch(provider) } }
+            }
+        }
+    }
+
+    /// Sessions that count on a sandbox which does not run, or on a turn that nobody runs.
+    private func reconcile() async throws {
+        for session in try await store.read({ try $0.sessionsWithSandboxes() }) {
+            guard let name = session.sandboxProvider, let provider = try? providers.provider(named: name) else {
+                continue
+            }
+            await logged { try await compare(session, with: provider) }
+            try await store.write { try $0.releaseIdle(session.id) }
+        }
+    }
+
+    private func watch(_ provider: any SandboxProvider) async {
+        while !Task.isCancelled {
+            for await change in provider.changes() {
+                await logged { try await apply(change, of: provider) }
+            }
+            try? await Task.sleep(for: Self.pause)
+        }
+    }
+
+    private func apply(_ change: SandboxChange, of provider: any SandboxProvider) async throws {
+        guard let session = try await store.read({ try $0.session(change.sessionID) }) else {
+            if change.sandbox != nil { try await provider.remove(change.sessionID, keepingData: false) }
+            return
+        }
+        guard session.sandboxProvider == provider.name else { return }
+        try await compare(session, with: provider)
+    }
+
+    /// Looks at the sandbox as it is now: what was told may be older than what a job has done since.
+    private func compare(_ session: Session, with provider: any SandboxProvider) async throws {
+        guard session.status == .ready || session.status == .running else { return }
+        let sandbox = try await provider.sandbox(of: session.id)
+        guard sandbox?.status != .running else { return }
+        try await store.write { transaction in
+            guard var current = try transaction.session(session.id), current.updatedAt == session.updatedAt,
+                current.status == session.status
+            else { return }
+            let failure = sandbox?.status == .failed ? sandbox?.error ?? "unknown reason" : nil
+            current.become(failure == nil ? .stopped : .error)
+            current.errorMessage = failure.map { "Sandbox failed: \($0)" }
+            try transaction.update(current)
+            try transaction.append(.sessionUpdated(current), to: current.projectID)
+        }
+    }
+
+    private func logged(_ body: () async throws -> Void) async {
+        do {
+            try await body()
+        } catch {
+            logger.error("comparing sandboxes with sessions failed", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+extension Transaction {
+    /// A session whose turns are all over is free, whatever the server that ran them could still record.
+    fileprivate func releaseIdle(_ id: ID<Session>) throws {
+        guard var session = try session(id), session.status == .running, try openTurns(of: id).isEmpty else { return }
+        session.become(.ready)
+        try update(session)
+        try append(.sessionUpdated(session), to: session.projectID)
+    }
+}
