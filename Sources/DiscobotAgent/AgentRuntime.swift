@@ -39,7 +39,9 @@ package struct AgentRuntime: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.
         services =
-            options.addresses.map { AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger) }
+            options.addresses.map {
+                AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
+            }
             + [
                 workingCopy, KeepAliveService(journal: journal, interval: options.keepAlive),
                 ConversationService(conversation: conversation),

@@ -23,7 +23,9 @@ package struct ShellDriver: AgentDriver {
         let script = turn.message.text
         let tool = "\(turn.messageID)-bash"
         try await output.send(.toolInputStart(toolCallId: tool, toolName: "bash"))
-        try await output.send(.toolInputAvailable(toolCallId: tool, toolName: "bash", input: ["command": .string(script)]))
+        try await output.send(
+            .toolInputAvailable(toolCallId: tool, toolName: "bash", input: ["command": .string(script)])
+        )
         var text = ShellOutput(partID: "text-\(turn.messageID)")
         do {
             let exitCode = try await run(script, turn, &text, output)

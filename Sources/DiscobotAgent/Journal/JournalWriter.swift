@@ -110,7 +110,10 @@ final class JournalReserve: Sendable {
     func restore() {
         guard
             let file = try? FileDescriptor.open(
-                FilePath(path), .writeOnly, options: [.create, .closeOnExec, .truncate], permissions: .ownerReadWrite
+                FilePath(path),
+                .writeOnly,
+                options: [.create, .closeOnExec, .truncate],
+                permissions: .ownerReadWrite
             )
         else { return }
         defer { try? file.close() }

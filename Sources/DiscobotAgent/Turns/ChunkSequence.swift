@@ -50,7 +50,9 @@ package struct ChunkSequence: Sendable {
         guard !hasEnded else { return [] }
         var chunks = begin() + closePart()
         for tool in tools {
-            if !tool.hasInput { chunks.append(.toolInputAvailable(toolCallId: tool.id, toolName: tool.name, input: [:])) }
+            if !tool.hasInput {
+                chunks.append(.toolInputAvailable(toolCallId: tool.id, toolName: tool.name, input: [:]))
+            }
             chunks.append(.toolOutputError(toolCallId: tool.id, errorText: Self.toolError(ending)))
         }
         tools = []

@@ -19,7 +19,9 @@ package struct TurnSecrets: Sendable, Equatable {
         }
         for variable in variables {
             guard isAllowed(variable.envVar), !variable.value.utf8.contains(0) else {
-                throw ServerError.invalidArgument("\(AgentHeader.credentials) must not set \(variable.envVar.prefix(64))")
+                throw ServerError.invalidArgument(
+                    "\(AgentHeader.credentials) must not set \(variable.envVar.prefix(64))"
+                )
             }
         }
         return variables

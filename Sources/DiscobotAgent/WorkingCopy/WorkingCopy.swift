@@ -79,7 +79,11 @@ final class WorkingCopy: Service, Sendable {
         try await detaching.run {
             guard FileManager.default.fileExists(atPath: self.alternates) else { return }
             do {
-                try await self.git.run(["repack", "-a", "-d", "-q"], in: self.directories.workspace, timeout: .seconds(550))
+                try await self.git.run(
+                    ["repack", "-a", "-d", "-q"],
+                    in: self.directories.workspace,
+                    timeout: .seconds(550)
+                )
             } catch let error as GitError {
                 throw ServerError(.operationFailed, "the working copy could not be detached: \(error)", cause: error)
             }

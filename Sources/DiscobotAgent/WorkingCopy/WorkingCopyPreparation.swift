@@ -17,7 +17,8 @@ struct WorkingCopyPreparation {
 
     /// Removes what a runtime that was killed has left.
     func removeStaging() throws {
-        for name in try FileManager.default.contentsOfDirectory(atPath: parent) where name.hasSuffix(Self.stagingSuffix) {
+        for name in try FileManager.default.contentsOfDirectory(atPath: parent) where name.hasSuffix(Self.stagingSuffix)
+        {
             try FileManager.default.removeItem(atPath: "\(parent)/\(name)")
         }
     }
@@ -86,7 +87,9 @@ struct WorkingCopyPreparation {
 
     private func setOrigin(of staging: String) async throws {
         guard let origin = source.origin else { return }
-        let known = try await git.run(["remote"], in: staging).text.split(whereSeparator: \.isNewline).contains("origin")
+        let known = try await git.run(["remote"], in: staging).text.split(whereSeparator: \.isNewline).contains(
+            "origin"
+        )
         try await git.run(["remote", known ? "set-url" : "add", "origin", origin], in: staging)
     }
 }

@@ -14,7 +14,7 @@ struct ClaudeCodeBench: Sendable {
     let directory: TemporaryDirectory
     var environment: [String: String]
     var agent = AgentSettings(type: "claude-code")
-    let driver: ClaudeCodeDriver
+    var driver: ClaudeCodeDriver
 
     /// Runs `body` with the program as it is installed for tests; throws when it is not.
     static func with(_ body: @escaping @Sendable (ClaudeCodeBench) async throws -> Void) async throws {
@@ -130,34 +130,21 @@ private final class ClaudeCodeRecorder: Sendable {
     /// Throws what no driver may throw.
     func record(_ result: Result<Void, any Error>) throws -> ClaudeCodeTurnRecord {
         let (chunks, questions) = state.withLock { $0 }
-        let body = [.start(messageId: "answer")] + chunks + Self.closing(chunks)
+        var sequence = ChunkSequence(messageID: "answer")
+        var stream = chunks.flatMap { sequence.append($0) }
+        // The driver's own order is a right one.
+        #expect(stream == [.start(messageId: "answer")] + chunks || chunks.isEmpty)
+        var (failure, isCancelled): (DriverError?, Bool) = (nil, false)
         switch result {
-        case .success:
-            return ClaudeCodeTurnRecord(chunks: body + [.finish], questions: questions, error: nil, isCancelled: false)
+        case .success: stream += sequence.end(.finished)
         case .failure(let error as DriverError):
-            let end = Chunk.error(errorText: error.message)
-            return ClaudeCodeTurnRecord(chunks: body + [end], questions: questions, error: error, isCancelled: false)
+            failure = error
+            stream += sequence.end(.failed(message: error.message))
         case .failure(is CancellationError):
-            let end = Chunk.abort(reason: "cancelled")
-            return ClaudeCodeTurnRecord(chunks: body + [end], questions: questions, error: nil, isCancelled: true)
+            isCancelled = true
+            stream += sequence.end(.aborted(reason: "cancelled"))
         case .failure(let error): throw error
         }
-    }
-
-    /// What closes the parts that are open.
-    private static func closing(_ chunks: [Chunk]) -> [Chunk] {
-        var part: Chunk?
-        var tools: [String] = []
-        for chunk in chunks {
-            switch chunk {
-            case .textStart(let id): part = .textEnd(id: id)
-            case .reasoningStart(let id): part = .reasoningEnd(id: id)
-            case .textEnd, .reasoningEnd: part = nil
-            case .toolInputStart(let id, _, _): tools.append(id)
-            case .toolOutputAvailable(let id, _), .toolOutputError(let id, _): tools.removeAll { $0 == id }
-            default: break
-            }
-        }
-        return [part].compactMap(\.self) + tools.map { .toolOutputError(toolCallId: $0, errorText: "no result") }
+        return ClaudeCodeTurnRecord(chunks: stream, questions: questions, error: failure, isCancelled: isCancelled)
     }
 }

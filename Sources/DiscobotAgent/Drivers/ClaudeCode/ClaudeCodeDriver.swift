@@ -6,12 +6,21 @@ import FoundationEssentials
 /// Drives Anthropic's Claude Code: one process for each turn, which goes on with the conversation of the turn before.
 package struct ClaudeCodeDriver: AgentDriver {
     private let strays: StrayProcesses
-    private let startTimeout: Duration
+    private let limits: Limits
 
-    /// - Parameter startTimeout: how long the program may be silent at first, while it starts its tool servers.
-    package init(strays: StrayProcesses, startTimeout: Duration = .seconds(120)) {
+    package struct Limits: Sendable {
+        /// How long the program may be silent at first, while it starts its tool servers.
+        package var start: Duration = .seconds(120)
+        /// The most bytes of one line of its output: the results of tools can hold whole pictures.
+        package var line = 64 << 20
+
+        package init() {}
+    }
+
+    /// - Parameter strays: where programs are run, see ``AgentProcess``.
+    package init(strays: StrayProcesses, limits: Limits = Limits()) {
         self.strays = strays
-        self.startTimeout = startTimeout
+        self.limits = limits
     }
 
     package let models = [
@@ -33,7 +42,7 @@ package struct ClaudeCodeDriver: AgentDriver {
         let state = ClaudeCodeState(directory: turn.stateDirectory)
         defer { state.removeSettings() }
         let settings = try state.writeSettings(turn.request.agent)
-        let run = ClaudeCodeRun(turn: turn, output: output, state: state, strays: strays, startTimeout: startTimeout)
+        let run = ClaudeCodeRun(turn: turn, output: output, state: state, strays: strays, limits: limits)
         do {
             try await run.perform(settings, resuming: state.session)
         } catch is ClaudeCodeRun.ConversationGone {

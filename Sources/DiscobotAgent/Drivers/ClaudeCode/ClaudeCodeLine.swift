@@ -15,7 +15,6 @@ enum ClaudeCodeLine: Sendable, Equatable {
     case permission(ClaudeCodePermission)
     /// A request of a kind that is not known, which needs an answer all the same.
     case unknownRequest(id: String)
-    case withdrawn(id: String)
     case ignored
 
     /// Reads a line; what is no JSON, or of no known kind, is ignored.
@@ -59,7 +58,6 @@ extension ClaudeCodeLine: Decodable {
         case "user": self = .user(try fields.decode(ClaudeCodeMessage.self, forKey: .message))
         case "result": self = .result(try ClaudeCodeResult(from: decoder))
         case "control_request": self = try Self.request(fields)
-        case "control_cancel_request": self = .withdrawn(id: try fields.decode(String.self, forKey: .requestID))
         default: self = .ignored
         }
     }

@@ -8,7 +8,7 @@ struct ClaudeCodeRun: Sendable {
     let output: DriverOutput
     let state: ClaudeCodeState
     let strays: StrayProcesses
-    let startTimeout: Duration
+    let limits: ClaudeCodeDriver.Limits
 
     /// The program does not know the conversation that it was to go on with.
     struct ConversationGone: Error {}
@@ -24,7 +24,7 @@ struct ClaudeCodeRun: Sendable {
         // Not a part of the caller's task: a cancelled one could not tell the program to stop.
         let work = Task {
             try await AgentProcess.run(command, strays: strays) { process in
-                try await talk.run(process, isResumed: session != nil, startTimeout: startTimeout)
+                try await talk.run(process, isResumed: session != nil, startTimeout: limits.start)
             }
         }
         let ended = await withTaskCancellationHandler {
@@ -53,8 +53,7 @@ struct ClaudeCodeRun: Sendable {
             environment: ClaudeCodeCommand.environment(turn),
             workingDirectory: turn.workingDirectory
         )
-        // The results of tools can hold whole pictures.
-        command.lineLimit = 64 << 20
+        command.lineLimit = limits.line
         command.exitGrace = .seconds(5)
         return command
     }
