@@ -63,7 +63,7 @@ struct ChatBenchmark: AsyncParsableCommand {
             for i in range(300):
                 print(time.time_ns()); time.sleep(0.01)'
             """
-        let latencies = Mutex<[Duration]>([])
+        let latencies = Shared<[Duration]>([])
         try await withThrowingDiscardingTaskGroup { group in
             for session in sessions {
                 group.addTask {
@@ -88,7 +88,7 @@ struct ChatBenchmark: AsyncParsableCommand {
                 sys.stdout.write("word \\n"); sys.stdout.flush()'
             """
         let start = ContinuousClock.now
-        let chunks = Mutex(0)
+        let chunks = Shared(0)
         try await client.chat(script, in: session) { _ in chunks.withLock { $0 += 1 } }
         reportRate("sustained, as an agent writes them", chunks.withLock { $0 }, since: start)
         try await client.removeSession(session)
@@ -101,13 +101,13 @@ struct ChatBenchmark: AsyncParsableCommand {
             for i in range(\(count)):
                 os.write(1, b"word "); os.sched_yield()'
             """
-        let ids = Mutex<String>("")
+        let ids = Shared("")
         try await client.chat(script, in: session) { frame in
             ids.withLock { id in if id.isEmpty { id = frame.id ?? "" } }
         }
         let turn = ids.withLock { $0 }.split(separator: ":").first.map(String.init) ?? ""
         let start = ContinuousClock.now
-        let chunks = Mutex(0)
+        let chunks = Shared(0)
         try await client.stream(session, after: turn + ":0") { _ in chunks.withLock { $0 += 1 } }
         reportRate("an ended answer streamed again", chunks.withLock { $0 }, since: start)
         try await client.removeSession(session)
@@ -115,21 +115,18 @@ struct ChatBenchmark: AsyncParsableCommand {
 
     private func measureMemory(_ client: ChatClient) async throws {
         let session = try await client.makeSession()
-        let chunks = Mutex(0)
+        let chunks = Shared(0)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.chat("sleep 600", in: session) { _ in chunks.withLock { $0 += 1 } } }
             while chunks.withLock({ $0 }) == 0 { try await Task.sleep(for: .milliseconds(10)) }
             let before = residentKilobytes(of: server)
-            let opened = Mutex(0)
+            let opened = Shared(0)
             for _ in 0..<count {
                 group.addTask {
-                    let isFirst = Mutex(true)
+                    let isFirst = Shared(true)
                     try await client.stream(session) { _ in
-                        let isNew = isFirst.withLock { isFirst in
-                            defer { isFirst = false }
-                            return isFirst
-                        }
-                        if isNew { opened.withLock { $0 += 1 } }
+                        if isFirst.withLock({ $0 }) { opened.withLock { $0 += 1 } }
+                        isFirst.withLock { $0 = false }
                     }
                 }
             }
@@ -153,4 +150,17 @@ func residentKilobytes(of process: Int) -> Int {
     let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
     return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
+}
+
+/// A value that the readers of several streams change.
+private final class Shared<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+
+    init(_ value: sending Value) {
+        self.value = Mutex(value)
+    }
+
+    func withLock<Result: Sendable>(_ body: (inout sending Value) -> sending Result) -> Result {
+        value.withLock(body)
+    }
 }

@@ -64,7 +64,7 @@ struct ChatClient: Sendable {
     }
 
     /// Sends a script as a message and hands over each frame of the answer, up to its end.
-    func chat(_ script: String, in session: String, _ frame: (Frame) -> Void) async throws {
+    func chat(_ script: String, in session: String, _ frame: @Sendable (Frame) -> Void) async throws {
         let part = ["type": "text", "text": script]
         let message: [String: Any] = ["id": UUID().uuidString, "role": "user", "parts": [part]]
         let body = try JSONSerialization.data(withJSONObject: ["id": session, "messages": [message]])
@@ -75,13 +75,13 @@ struct ChatClient: Sendable {
     }
 
     /// Goes on with the answer of a session.
-    func stream(_ session: String, after id: String? = nil, _ frame: (Frame) -> Void) async throws {
+    func stream(_ session: String, after id: String? = nil, _ frame: @Sendable (Frame) -> Void) async throws {
         var request = HTTPClientRequest(url: api + "/chat/\(session)/stream")
         if let id { request.headers.add(name: "Last-Event-ID", value: id) }
         try await read(request, frame)
     }
 
-    private func read(_ request: HTTPClientRequest, _ frame: (Frame) -> Void) async throws {
+    private func read(_ request: HTTPClientRequest, _ frame: @Sendable (Frame) -> Void) async throws {
         let response = try await http.execute(request, deadline: .distantFuture)
         guard response.status == .ok else { throw ValidationError("the server answered \(response.status)") }
         var pending: [UInt8] = []

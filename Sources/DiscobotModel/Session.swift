@@ -28,7 +28,7 @@ package struct Session: Sendable, Equatable {
         id: ID<Session>,
         projectID: ID<Project>,
         workspaceID: ID<Workspace>,
-        agentID: ID<Agent>?,
+        agentID: ID<Agent>? = nil,
         name: String,
         displayName: String? = nil,
         description: String? = nil,

@@ -91,6 +91,8 @@ package struct WorkspaceService: Sendable {
     }
 
     /// Changes a workspace; one that gets a path, or has failed and gets it again, is prepared anew.
+    ///
+    /// Throws `conflict` for another path where sessions work on the present one: their commits are about that.
     package func update(
         _ id: ID<Workspace>,
         of project: ID<Project>,
@@ -106,6 +108,11 @@ package struct WorkspaceService: Sendable {
                 try transaction.update(workspace)
                 try transaction.append(.workspaceUpdated(id, workspace.status), to: project)
                 return workspace
+            }
+            guard try source.path == workspace.path || !transaction.hasSandboxes(id) else {
+                throw ServerError.conflict(
+                    "path: sessions of this workspace work on \(workspace.path); remove them first"
+                )
             }
             workspace.path = source.path
             workspace.sourceType = source.type

@@ -104,6 +104,13 @@ extension Transaction {
         try rows("SELECT \(Session.columns) FROM sessions WHERE workspace_id = \(workspace)").map(Session.init)
     }
 
+    /// Whether any session of the workspace has had a sandbox.
+    package func hasSandboxes(_ workspace: ID<Workspace>) throws -> Bool {
+        try row(
+            "SELECT 1 AS found FROM sessions WHERE workspace_id = \(workspace) AND sandbox_provider IS NOT NULL LIMIT 1"
+        ) != nil
+    }
+
     /// All sessions of a project.
     package func allSessions(of project: ID<Project>) throws -> [Session] {
         try rows("SELECT \(Session.columns) FROM sessions WHERE project_id = \(project)").map(Session.init)
