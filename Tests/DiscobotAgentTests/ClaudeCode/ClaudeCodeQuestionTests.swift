@@ -56,6 +56,10 @@ struct ClaudeCodeQuestionTests {
             )
             #expect(turn.questions.count == 1)
             #expect(turn.tools.map(\.state) == [.outputAvailable, .outputAvailable])
+            // Also in the next turn.
+            let next = try await bench.turn(#"TOOL Bash {"command":"touch one; touch two"}"#, mode: "ask")
+            #expect(next.questions.isEmpty)
+            #expect(next.tools.map(\.state) == [.outputAvailable])
             // Nothing is written into the working copy about it.
             #expect(try bench.directory.contents("work") == ["one", "two"])
         }

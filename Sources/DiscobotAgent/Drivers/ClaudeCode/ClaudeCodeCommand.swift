@@ -7,11 +7,16 @@ enum ClaudeCodeCommand {
     static let program = "claude"
 
     /// - Parameter settings: the options that name the files of the agent's settings.
-    static func arguments(_ request: StartRequest, settings: [String], resuming session: String?) -> [String] {
+    static func arguments(
+        _ request: StartRequest,
+        settings: [String],
+        acceptsEdits: Bool,
+        resuming session: String?
+    ) -> [String] {
         var arguments = [
             program, "-p", "--output-format", "stream-json", "--input-format", "stream-json", "--verbose",
             "--permission-prompt-tool", "stdio", "--include-partial-messages",
-            "--permission-mode", request.mode == "plan" ? "plan" : "default",
+            "--permission-mode", request.mode == "plan" ? "plan" : acceptsEdits ? "acceptEdits" : "default",
             // The agent's own prompt may change between two turns of a conversation.
             "--system-prompt-snapshot", "off",
         ]

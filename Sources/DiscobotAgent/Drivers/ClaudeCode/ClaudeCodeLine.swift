@@ -19,13 +19,10 @@ enum ClaudeCodeLine: Sendable, Equatable {
 
     /// Reads a line; what is no JSON, or of no known kind, is ignored.
     init(_ bytes: [UInt8]) {
-        if let line = try? JSONDecoder().decode(ClaudeCodeLine.self, from: Data(bytes)) {
-            self = line
-            return
-        }
+        var data = Data(bytes)
         // A tool's output may have carried bytes that are not UTF-8.
-        let repaired = Data(String(decoding: bytes, as: UTF8.self).utf8)
-        self = (try? JSONDecoder().decode(ClaudeCodeLine.self, from: repaired)) ?? .ignored
+        if String(validating: bytes, as: UTF8.self) == nil { data = Data(String(decoding: bytes, as: UTF8.self).utf8) }
+        self = (try? JSONDecoder().decode(ClaudeCodeLine.self, from: data)) ?? .ignored
     }
 }
 

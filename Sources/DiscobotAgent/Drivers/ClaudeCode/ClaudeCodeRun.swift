@@ -49,7 +49,12 @@ struct ClaudeCodeRun: Sendable {
 
     private func command(_ settings: [String], _ session: String?) -> AgentProcess.Command {
         var command = AgentProcess.Command(
-            arguments: ClaudeCodeCommand.arguments(turn.request, settings: settings, resuming: session),
+            arguments: ClaudeCodeCommand.arguments(
+                turn.request,
+                settings: settings,
+                acceptsEdits: state.rules.acceptsEdits,
+                resuming: session
+            ),
             environment: ClaudeCodeCommand.environment(turn),
             workingDirectory: turn.workingDirectory
         )

@@ -18,6 +18,8 @@ struct ClaudeCodeState: Sendable {
     private var sessionFile: FilePath { directory.appending("session") }
     private var promptFile: FilePath { directory.appending("system-prompt.txt") }
     private var serversFile: FilePath { directory.appending("mcp.json") }
+    private var settingsFile: FilePath { directory.appending("settings.json") }
+    private var rulesFile: FilePath { directory.appending("rules.json") }
 
     /// The program's name for the conversation; nil for a new one.
     var session: String? {
@@ -34,6 +36,18 @@ struct ClaudeCodeState: Sendable {
         try? FileManager.default.removeItem(atPath: sessionFile.string)
     }
 
+    /// What the user has allowed in this conversation.
+    var rules: ClaudeCodeRules {
+        guard let data = try? Data(contentsOf: URL(filePath: rulesFile.string)),
+            let suggestions = try? JSONDecoder().decode([JSONValue].self, from: data)
+        else { return ClaudeCodeRules() }
+        return ClaudeCodeRules(suggestions)
+    }
+
+    func keep(rules: ClaudeCodeRules) throws {
+        try write(try JSONEncoding.bytes(of: rules.suggestions), to: rulesFile)
+    }
+
     /// Writes the agent's settings, which may hold secrets and so are no arguments; returns the options that name them.
     func writeSettings(_ agent: AgentSettings) throws -> [String] {
         try FileManager.default.createDirectory(atPath: directory.string, withIntermediateDirectories: true)
@@ -46,11 +60,15 @@ struct ClaudeCodeState: Sendable {
             try write(try JSONEncoding.bytes(of: Servers(agent.mcpServers)), to: serversFile)
             options += ["--mcp-config", serversFile.string]
         }
+        if let settings = rules.settings {
+            try write(try JSONEncoding.bytes(of: settings), to: settingsFile)
+            options += ["--settings", settingsFile.string]
+        }
         return options
     }
 
     func removeSettings() {
-        for file in [promptFile, serversFile] { try? FileManager.default.removeItem(atPath: file.string) }
+        for file in [promptFile, serversFile, settingsFile] { try? FileManager.default.removeItem(atPath: file.string) }
     }
 
     /// Replaces a file as a whole; only its owner may read it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotAgentAPI
+import DiscobotModel
 import Synchronization
 
 /// The talk with one process: its lines become chunks and questions, and the answers go back.
@@ -113,6 +114,11 @@ struct ClaudeCodeTalk: Sendable {
         var asks = ClaudeCodePolicy(mode: turn.request.mode)
         for await permission in permissions.stream {
             let decision = try await asks.decision(on: permission, ask: output.ask)
+            if let new = decision["updatedPermissions"]?.elements {
+                var rules = state.rules
+                rules.add(new)
+                try state.keep(rules: rules)
+            }
             input.continuation.yield(try ClaudeCodeInput.answer(decision, to: permission.requestID))
         }
         return nil
