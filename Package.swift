@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "DiscobotSandbox",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, nioCore, nioHTTP1, subprocess,
+                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -162,8 +162,8 @@ let package = Package(
         .testTarget(
             name: "DiscobotServerTests",
             dependencies: [
-                "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport", "discobot-server",
-                httpTypes, logging,
+                "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
+                "discobot-server", httpTypes, logging,
             ]
         ),
     ]

@@ -90,7 +90,7 @@ extension Router<AppRequestContext> {
                 user: .anonymous,
                 raw: request,
                 parameters: context.parameters,
-                eventLoop: context.eventLoop
+                channel: context.channel
             )
             switch endpoint.access {
             case .open(let handler), .user(let handler):

@@ -32,13 +32,22 @@ package struct ListeningSocket: Sendable {
     }
 
     /// Waits until somebody connects, whom it leaves without an answer; nil after a minute.
-    package func waitForPeer() -> Peer? {
-        var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard poll(&event, 1, 60_000) == 1 else { return nil }
-        let peer = accept(descriptor, nil, nil)
-        guard peer >= 0 else { return nil }
-        _ = fcntl(peer, F_SETFD, FD_CLOEXEC)
-        return Peer(descriptor: peer)
+    package func waitForPeer() async -> Peer? {
+        await Self.onThread { [descriptor] in
+            var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&event, 1, 60_000) == 1 else { return nil }
+            let peer = accept(descriptor, nil, nil)
+            guard peer >= 0 else { return nil }
+            _ = fcntl(peer, F_SETFD, FD_CLOEXEC)
+            return Peer(descriptor: peer)
+        }
+    }
+
+    /// A server in this process needs the threads that tasks run on.
+    private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: body()) }
+        }
     }
 
     /// A process that has connected.
@@ -46,13 +55,15 @@ package struct ListeningSocket: Sendable {
         fileprivate let descriptor: Int32
 
         /// Whether it ends or closes the connection, with at most `milliseconds` between two signs of life.
-        package func ends(within milliseconds: Int32) -> Bool {
-            var buffer = [UInt8](repeating: 0, count: 4096)
-            var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            while poll(&event, 1, milliseconds) == 1 {
-                if recv(descriptor, &buffer, buffer.count, 0) <= 0 { return true }
+        package func ends(within milliseconds: Int32) async -> Bool {
+            await onThread { [descriptor] in
+                var buffer = [UInt8](repeating: 0, count: 4096)
+                var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                while poll(&event, 1, milliseconds) == 1 {
+                    if recv(descriptor, &buffer, buffer.count, 0) <= 0 { return true }
+                }
+                return false
             }
-            return false
         }
 
         package func close() {

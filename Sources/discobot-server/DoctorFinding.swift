@@ -23,6 +23,7 @@ struct DoctorFinding {
     static func all(_ options: ServerOptions) async -> [DoctorFinding] {
         var findings = [await git(), sqlite()]
         findings += await providers(options)
+        findings += localProvider(options)
         findings.append(port(options))
         let database = (options.databasePath as NSString).deletingLastPathComponent
         findings.append(directory(database, for: "database"))
@@ -61,6 +62,26 @@ struct DoctorFinding {
                 verdict: .warning,
                 subject: subject,
                 detail: "\(problem.reason). \(problem.remedy)"
+            )
+        }
+    }
+
+    /// What sandboxes of the provider local need besides.
+    private static func localProvider(_ options: ServerOptions) -> [DoctorFinding] {
+        guard options.isLocalProviderEnabled else { return [] }
+        let local = LocalSandboxProvider(options.local)
+        let needs = [
+            ("discobot-agent (provider local)", local.agentProblem, options.local.agentBinary),
+            (
+                "internet for sandboxes (provider local)", LocalSandboxProvider.networkProblem,
+                "slirp4netns and /dev/net/tun"
+            ),
+        ]
+        return needs.map { subject, problem, detail in
+            DoctorFinding(
+                verdict: problem == nil ? .ok : .warning,
+                subject: subject,
+                detail: problem.map { "\($0.reason). \($0.remedy)" } ?? detail
             )
         }
     }

@@ -45,7 +45,7 @@ package struct Server: Sendable {
 
     static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
         if let providers = options.providers { return SandboxProviders(providers) }
-        let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider()] : []
+        let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider(options.local)] : []
         return SandboxProviders([DockerSandboxProvider(host: options.dockerHost)] + local)
     }
 
@@ -84,7 +84,7 @@ private struct Parts {
             events: events,
             providers: providers,
             secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
-            limits: options.sandboxLimits
+            limits: options.limits
         )
         api = APIServices(
             preferences: PreferenceService(store: store),

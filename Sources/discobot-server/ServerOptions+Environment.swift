@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
+import DiscobotSandbox
 import DiscobotServices
 import Foundation
 import Logging
@@ -13,6 +14,7 @@ extension ServerOptions {
         let beside = (database as NSString).deletingLastPathComponent + "/workspaces"
         self.init(databasePath: database, workspaceDirectory: try environment.path("WORKSPACE_DIR") ?? beside)
         try readServer(environment)
+        try readSandboxes(environment)
         try readDispatcher(environment)
         try readSessions(environment)
     }
@@ -32,7 +34,6 @@ extension ServerOptions {
         isCORSDebugEnabled = try environment.bool("CORS_DEBUG") ?? isCORSDebugEnabled
         areSuggestionsEnabled = try environment.bool("SUGGESTIONS_ENABLED") ?? areSuggestionsEnabled
         dockerHost = environment.text("DOCKER_HOST") ?? dockerHost
-        isLocalProviderEnabled = try environment.bool("LOCAL_PROVIDER_ENABLED") ?? isLocalProviderEnabled
         guard let level = environment.text("LOG_LEVEL") else { return }
         guard let level = Logger.Level(rawValue: level.lowercased()) else {
             let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
@@ -54,6 +55,33 @@ extension ServerOptions {
         } catch {
             throw environment.complaint("ENCRYPTION_KEY", "must have 64 hexadecimal digits")
         }
+    }
+
+    private mutating func readSandboxes(_ environment: EnvironmentReader) throws {
+        isLocalProviderEnabled = try environment.bool("LOCAL_PROVIDER_ENABLED") ?? isLocalProviderEnabled
+        local.root = try environment.path("SANDBOX_DIR") ?? local.root
+        local.agentBinary = try environment.path("LOCAL_AGENT_BINARY") ?? local.agentBinary
+        local.extraPaths = (environment.list("LOCAL_EXTRA_PATHS") ?? []).map { environment.absolute($0) }
+        local.isIsolated = try environment.bool("LOCAL_UNISOLATED") != true
+        local.home = environment.home
+        local.searchPath = environment.text("PATH") ?? local.searchPath
+        limits.memoryMegabytes = try limit("SANDBOX_MEMORY_MB", atLeast: 64, environment, limits.memoryMegabytes)
+        limits.processes = try limit("SANDBOX_PROCESSES", atLeast: 16, environment, limits.processes)
+        limits.fileMegabytes = try limit("SANDBOX_FILE_MB", atLeast: 1, environment, limits.fileMegabytes)
+    }
+
+    /// 0 is no limit. Less than `minimum`, and not even the runtime would start.
+    private func limit(
+        _ name: String,
+        atLeast minimum: Int,
+        _ environment: EnvironmentReader,
+        _ standard: Int?
+    ) throws -> Int? {
+        guard let number = try environment.integer(name, in: 0...1 << 30) else { return standard }
+        guard number == 0 || number >= minimum else {
+            throw environment.complaint(name, "must be 0 for no limit, or at least \(minimum)")
+        }
+        return number == 0 ? nil : number
     }
 
     private mutating func readDispatcher(_ environment: EnvironmentReader) throws {

@@ -23,11 +23,12 @@ package struct ServerOptions: Sendable {
     /// As in DOCKER_HOST; empty for the usual socket.
     package var dockerHost = ""
     package var isLocalProviderEnabled = true
+    package var local: LocalSandboxProvider.Configuration
+    /// What each sandbox may use.
+    package var limits = SandboxSpecification.Limits(memoryMegabytes: 8192, processes: 4096)
     package var isDispatcherEnabled = true
     package var dispatcher = JobDispatcher.Settings()
     package var maxJobAttempts = 3
-    /// What sandboxes may use.
-    package var sandboxLimits = SandboxSpecification.Limits()
     package var upkeep = SessionUpkeep.Settings()
     /// 64 hexadecimal digits; nil for a key that is made once and kept beside the database.
     package var encryptionKey: String?
@@ -46,5 +47,17 @@ package struct ServerOptions: Sendable {
     package init(databasePath: String, workspaceDirectory: String) {
         self.databasePath = databasePath
         self.workspaceDirectory = workspaceDirectory
+        let environment = ProcessInfo.processInfo.environment
+        local = LocalSandboxProvider.Configuration(
+            root: (databasePath as NSString).deletingLastPathComponent + "/sandboxes",
+            agentBinary: Self.executableDirectory + "/discobot-agent",
+            home: environment["HOME"] ?? NSHomeDirectory(),
+            searchPath: environment["PATH"] ?? ""
+        )
+    }
+
+    private static var executableDirectory: String {
+        let executable = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return (executable as NSString).deletingLastPathComponent
     }
 }

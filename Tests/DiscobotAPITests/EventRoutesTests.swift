@@ -222,6 +222,42 @@ struct EventRoutesTests {
     }
 
     @Test
+    func `sends no comments between news`() async throws {
+        try await TestServer.with { server in
+            let request = "GET \(Self.path) HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            let connections = try (0..<5).map { _ in try RawConnection(port: server.client.port) }
+            defer { for connection in connections { connection.close() } }
+            for connection in connections {
+                // Each new reader has the log looked at, which is no news for the others.
+                connection.send(request)
+                #expect(await connection.received(until: "connected").contains("connected"))
+            }
+            try await server.append(3)
+            for connection in connections {
+                let text = await connection.received(until: #""seq":3"#)
+                #expect(text.contains(#""seq":3"#))
+                #expect(text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix(":") }.isEmpty)
+            }
+        }
+    }
+
+    @Test
+    func `a reader that does not read holds nobody up and gets all in the end`() async throws {
+        try await TestServer.with { server in
+            let idle = try RawConnection(port: server.client.port)
+            defer { idle.close() }
+            idle.send("GET \(Self.path)?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            async let numbers = server.received("\(Self.path)?after=0", through: 9000)
+            // More than the sockets of the connection hold.
+            for _ in 0..<90 { try await server.append(100) }
+            #expect(try await numbers == Array(1...9000))
+            let text = await idle.received(until: #""seq":9000,"#)
+            let lines = text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("id: ") }
+            #expect(lines.compactMap { Int($0.dropFirst(4)) } == Array(1...9000))
+        }
+    }
+
+    @Test
     func `survives readers that leave`() async throws {
         try await TestServer.with { server in
             for round in 0..<40 {

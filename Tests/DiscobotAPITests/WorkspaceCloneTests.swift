@@ -191,7 +191,7 @@ struct WorkspaceCloneTests {
                 let created = try await client.post("/api/projects/\(project)/workspaces", body(["path": source]))
                 #expect(created.status == 201)
                 // Never answered: only a signal ends this clone.
-                _ = try #require(remote.waitForPeer())
+                _ = try #require(await remote.waitForPeer())
             }
             #expect(server.directory.exists("data/workspaces/\(project)"))
             expectSuccess(try await client.delete("/api/projects/\(project)"))

@@ -134,20 +134,20 @@ struct CrashTests {
                 #"{"path":"http://127.0.0.1:\#(remote.port)/silent.git","sourceType":"git"}"#
             )
             let id = try #require(created.json["id"].string)
-            let old = try #require(remote.waitForPeer())
+            let old = try #require(await remote.waitForPeer())
             defer { old.close() }
             first.kill()
-            #expect(!old.ends(within: 0), "a killed server should leave its git behind")
+            #expect(await !old.ends(within: 0), "a killed server should leave its git behind")
 
             let second = try await ServerProcess(in: directory, port: port)
-            let new = try #require(remote.waitForPeer())
+            let new = try #require(await remote.waitForPeer())
             defer { new.close() }
-            #expect(old.ends(within: 30_000))
-            #expect(!new.ends(within: 0))
+            #expect(await old.ends(within: 30_000))
+            #expect(await !new.ends(within: 0))
 
             let path = "/api/projects/local/workspaces/\(id)?deleteFiles=true"
             #expect(try await second.client.delete(path).status == 200)
-            #expect(new.ends(within: 30_000))
+            #expect(await new.ends(within: 30_000))
             #expect(second.terminate() == 0)
             #expect(!directory.exists("data/workspaces/local"))
         }

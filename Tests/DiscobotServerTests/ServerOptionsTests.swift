@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
+import DiscobotSandbox
 import DiscobotServices
 import DiscobotTestSupport
 import Logging
@@ -22,6 +23,10 @@ struct ServerOptionsTests {
         #expect(options.workspaceDirectory == "/data/discobot/workspaces")
         #expect(options.isDispatcherEnabled)
         #expect(!options.areSuggestionsEnabled)
+        #expect(options.local.root == "/data/discobot/sandboxes")
+        #expect(options.local.agentBinary.hasSuffix("/discobot-agent"))
+        #expect(options.local.isIsolated)
+        #expect(options.limits == .init(memoryMegabytes: 8192, processes: 4096))
     }
 
     @Test
@@ -30,7 +35,9 @@ struct ServerOptionsTests {
             "HOST": "0.0.0.0", "PORT": "8080", "CORS_ORIGINS": "http://a.test, http://b.test",
             "DATABASE_DSN": "sqlite3:///var/lib/discobot.db", "WORKSPACE_DIR": "/srv/work",
             "SUGGESTIONS_ENABLED": "true", "CORS_DEBUG": "1", "DOCKER_HOST": "unix:///run/docker.sock",
-            "LOCAL_PROVIDER_ENABLED": "false",
+            "LOCAL_PROVIDER_ENABLED": "false", "LOCAL_AGENT_BINARY": "/opt/agent", "LOCAL_UNISOLATED": "true",
+            "LOCAL_EXTRA_PATHS": "/srv/tools, ~/bin", "SANDBOX_DIR": "/srv/sandboxes", "HOME": "/home/me",
+            "SANDBOX_MEMORY_MB": "2048", "SANDBOX_PROCESSES": "0", "SANDBOX_FILE_MB": "100",
             "DISPATCHER_ENABLED": "false", "DISPATCHER_IMMEDIATE_EXECUTION": "false",
             "DISPATCHER_POLL_INTERVAL": "500ms", "DISPATCHER_HEARTBEAT_INTERVAL": "2s",
             "DISPATCHER_HEARTBEAT_TIMEOUT": "1m", "DISPATCHER_JOB_TIMEOUT": "1h",
@@ -46,6 +53,11 @@ struct ServerOptionsTests {
         #expect(options.isCORSDebugEnabled)
         #expect(options.dockerHost == "unix:///run/docker.sock")
         #expect(!options.isLocalProviderEnabled)
+        #expect(options.local.agentBinary == "/opt/agent")
+        #expect(!options.local.isIsolated)
+        #expect(options.local.extraPaths == ["/srv/tools", "/home/me/bin"])
+        #expect(options.local.root == "/srv/sandboxes")
+        #expect(options.limits == .init(memoryMegabytes: 2048, processes: nil, fileMegabytes: 100))
         #expect(!options.isDispatcherEnabled)
         #expect(!options.dispatcher.wakesOnCommit)
         #expect(options.dispatcher.pollInterval == .milliseconds(500))
@@ -63,7 +75,8 @@ struct ServerOptionsTests {
         ("DATABASE_DSN", "mysql"), ("SUGGESTIONS_ENABLED", "perhaps"), ("AUTH_ENABLED", "true"),
         ("DISPATCHER_POLL_INTERVAL", "5"), ("DISPATCHER_POLL_INTERVAL", "0s"), ("DISPATCHER_POLL_INTERVAL", "-5s"),
         ("DISPATCHER_JOB_TIMEOUT", "5 minutes"), ("DISPATCHER_STALE_JOB_TIMEOUT", "1s"),
-        ("DISPATCHER_HEARTBEAT_TIMEOUT", "1s"), ("JOB_MAX_ATTEMPTS", "0"), ("LOG_LEVEL", "loud"),
+        ("DISPATCHER_HEARTBEAT_TIMEOUT", "1s"), ("LOCAL_UNISOLATED", "maybe"), ("SANDBOX_MEMORY_MB", "1"),
+        ("SANDBOX_PROCESSES", "many"), ("SANDBOX_FILE_MB", "-1"), ("JOB_MAX_ATTEMPTS", "0"), ("LOG_LEVEL", "loud"),
     ])
     func `a wrong value is an error that names the variable`(name: String, value: String) throws {
         let error = #expect(throws: ServerError.self) { try options([name: value]) }

@@ -28,7 +28,7 @@ struct AnswerTests {
     func `needs no other end than its own`() throws {
         let answer = try Self.answer([.start(messageId: "a"), .textStart(id: "1"), .textEnd(id: "1"), .finish])
         #expect(answer.terminal == .finish)
-        #expect(try answer.ending(.error(errorText: "lost"), reason: "lost") == nil)
+        #expect(try answer.ending(.failed(message: "lost")) == nil)
     }
 
     @Test
@@ -37,12 +37,14 @@ struct AnswerTests {
             .start(messageId: "a"), .toolInputStart(toolCallId: "c", toolName: "bash"), .textStart(id: "1"),
             .textDelta(id: "1", delta: "half a wo"),
         ])
-        let ending = try answer.ending(.error(errorText: "lost"), reason: "gone")
+        let ending = try answer.ending(.failed(message: "lost"))
         #expect(ending?.first == 5)
-        #expect(ending?.last == 7)
+        #expect(ending?.last == 8)
         #expect(
             try Self.chunks(ending) == [
-                .textEnd(id: "1"), .toolOutputError(toolCallId: "c", errorText: "gone"), .error(errorText: "lost"),
+                .textEnd(id: "1"), .toolInputAvailable(toolCallId: "c", toolName: "bash", input: [:]),
+                .toolOutputError(toolCallId: "c", errorText: "the agent has ended before the tool"),
+                .error(errorText: "lost"),
             ]
         )
         #expect(answer.message.text == "half a wo")
@@ -50,8 +52,8 @@ struct AnswerTests {
 
     @Test
     func `begins before it ends`() throws {
-        let ending = try Answer(of: Self.turn).ending(.abort(reason: nil), reason: "")
-        #expect(try Self.chunks(ending) == [.start(messageId: "msg-t"), .abort(reason: nil)])
+        let ending = try Answer(of: Self.turn).ending(.aborted(reason: "stop"))
+        #expect(try Self.chunks(ending) == [.start(messageId: "msg-t"), .abort(reason: "stop")])
     }
 
     @Test

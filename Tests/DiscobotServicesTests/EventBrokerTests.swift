@@ -5,6 +5,7 @@ import DiscobotStore
 import DiscobotTestSupport
 import Logging
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 @testable import DiscobotServices
@@ -37,7 +38,10 @@ struct EventBrokerTests {
         }
     }
 
-    private func withBroker(_ body: @escaping @Sendable (Fixture) async throws -> Void) async throws {
+    private func withBroker(
+        idleInterval: Duration = .seconds(15),
+        _ body: @escaping @Sendable (Fixture) async throws -> Void
+    ) async throws {
         try await StoreBackend.sqlite.withStore { store in
             let now = Timestamp.now
             let project = Project(id: Self.project, name: "P", slug: "p", createdAt: now, updatedAt: now)
@@ -47,7 +51,9 @@ struct EventBrokerTests {
             }
             var logger = Logger(label: "test")
             logger.logLevel = .critical
-            let broker = EventBroker(store: store, logger: logger) { Array("\($0.sequence),".utf8) }
+            let broker = EventBroker(store: store, logger: logger, idleInterval: idleInterval) {
+                Array("\($0.sequence),".utf8)
+            }
             let group = ServiceGroup(configuration: .init(services: [broker], logger: logger))
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 tasks.addTask { try await group.run() }
@@ -126,5 +132,96 @@ struct EventBrokerTests {
         for await subscription in subscriptions {
             for await _ in subscription {}
         }
+    }
+
+    @Test
+    func `each event comes once and in order, by the connection or by the reader`() async throws {
+        try await withBroker { fixture in
+            let connection = Connection()
+            let subscription = try await fixture.broker.subscribe(
+                to: Self.project,
+                from: .now,
+                connection: connection
+            )
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for await _ in subscription {
+                        while case let frames = try await fixture.broker.next(subscription), !frames.isEmpty {
+                            connection.log(frames, isDirect: false)
+                        }
+                    }
+                }
+                for number in 1...300 {
+                    connection.isOpen.withLock { $0 = number % 20 < 15 }
+                    try await fixture.append(1)
+                    // Some one by one, some while others are still on their way.
+                    if number % 40 < 20 { await connection.wait(for: Int64(number)) }
+                }
+                await connection.wait(for: 300)
+                fixture.broker.unsubscribe(subscription)
+                try await group.waitForAll()
+            }
+            #expect(connection.numbers == Array(1...300))
+            #expect(connection.directCount > 0)
+            #expect(connection.directCount < 300)
+        }
+    }
+
+    @Test
+    func `a reader that has ended gets nothing on its connection`() async throws {
+        try await withBroker { fixture in
+            let connection = Connection()
+            let ended = try await fixture.broker.subscribe(to: Self.project, from: .now, connection: connection)
+            let other = try await fixture.broker.subscribe(to: Self.project, from: .now)
+            #expect(try await fixture.broker.next(ended).isEmpty)
+            ended.finish()
+            try await fixture.append(3)
+            #expect(try await fixture.read(other, through: 3) == [1, 2, 3])
+            fixture.broker.unsubscribe(ended)
+            #expect(connection.numbers.isEmpty)
+        }
+    }
+
+    @Test
+    func `a silent reader is woken to send a comment, and no other`() async throws {
+        try await withBroker(idleInterval: .milliseconds(20)) { fixture in
+            let subscription = try await fixture.broker.subscribe(to: Self.project, from: .now)
+            var silences = 0
+            for await _ in subscription where subscription.takeSilence(of: fixture.broker.idleInterval) {
+                silences += 1
+                if silences == 3 { break }
+            }
+            #expect(silences == 3)
+            #expect(!subscription.takeSilence(of: .seconds(15)))
+        }
+    }
+}
+
+/// Keeps what it is sent, and what its reader sends by itself.
+private final class Connection: EventConnection {
+    private let sent = Mutex<(numbers: [Int64], directCount: Int)>(([], 0))
+    private let changes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let isOpen = Mutex(true)
+
+    var loop: ObjectIdentifier { ObjectIdentifier(self) }
+    var isWritable: Bool { isOpen.withLock { $0 } }
+    var numbers: [Int64] { sent.withLock(\.numbers) }
+    var directCount: Int { sent.withLock(\.directCount) }
+
+    func onLoop(_ work: @escaping @Sendable () -> Void) { work() }
+    func send(_ frames: [UInt8]) { log(frames, isDirect: true) }
+
+    func log(_ frames: [UInt8], isDirect: Bool) {
+        sent.withLock { sent in
+            let text = String(decoding: frames, as: UTF8.self)
+            sent.numbers += text.split(separator: ",").compactMap { Int64($0) }
+            if isDirect { sent.directCount += 1 }
+        }
+        changes.continuation.yield()
+    }
+
+    func wait(for number: Int64) async {
+        if numbers.contains(number) { return }
+        for await _ in changes.stream where numbers.contains(number) { return }
     }
 }

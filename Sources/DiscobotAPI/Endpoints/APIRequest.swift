@@ -14,8 +14,7 @@ struct APIRequest: Sendable {
     let user: User
     let raw: Request
     let parameters: Parameters
-    /// Of the connection.
-    let eventLoop: any EventLoop
+    let channel: any Channel
 
     /// A parameter of the path; throws `notFound`, because nothing can have such an id, when it is empty or not text.
     func parameter(_ name: String) throws -> String {

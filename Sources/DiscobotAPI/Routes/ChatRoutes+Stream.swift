@@ -10,7 +10,7 @@ import Hummingbird
 extension ChatRoutes {
     /// The chunks of a turn after a position, up to its end; whoever loses the connection comes back with the last id.
     func stream(_ position: ChunkID, to request: APIRequest) -> Response {
-        EventStream.response(to: request.raw, on: request.eventLoop, headers: Self.protocolHeader) { stream, end in
+        EventStream.response(to: request.raw, on: request.channel, headers: Self.protocolHeader) { stream, end in
             let subscription = chat.follow(ID(rawValue: position.completion))
             defer { chat.unfollow(subscription) }
             end.whenReached { subscription.finish() }

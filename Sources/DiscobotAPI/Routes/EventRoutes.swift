@@ -32,10 +32,14 @@ struct EventRoutes: Sendable {
             return try await list(request, project)
         }
         let start = try start(request)
-        return EventStream.response(to: request.raw, on: request.eventLoop) { stream, end in
+        return EventStream.response(to: request.raw, on: request.channel) { stream, end in
             do {
                 // Here and not before: the body of an answer to HEAD never runs, and would leave a reader behind.
-                let subscription = try await events.subscribe(to: project, from: start)
+                let subscription = try await events.subscribe(
+                    to: project,
+                    from: start,
+                    connection: EventStreamConnection(request.channel)
+                )
                 defer { events.unsubscribe(subscription) }
                 end.whenReached { subscription.finish() }
                 try await send(subscription, to: &stream)
@@ -63,7 +67,9 @@ struct EventRoutes: Sendable {
         }
         for await _ in subscription {
             var frames = try await events.next(subscription)
-            if frames.isEmpty { try await stream.write(ServerSentEvent.comment) }
+            if frames.isEmpty, subscription.takeSilence(of: events.idleInterval) {
+                try await stream.write(ServerSentEvent.comment)
+            }
             while !frames.isEmpty {
                 try await stream.write(frames)
                 frames = try await events.next(subscription)
@@ -103,6 +109,8 @@ struct EventRoutes: Sendable {
         )
     }
 }
+
+extension EventStreamConnection: EventConnection {}
 
 /// An event as clients see it.
 struct EventResponse: Encodable {

@@ -15,7 +15,7 @@ extension ChatRoutes {
         guard let file = try await file(request) else { return Response(status: .noContent) }
         let last = request.headers[.lastEventID].flatMap { ChunkID($0) }
         let sequence = last?.completion == file.completion ? last?.sequence ?? 0 : 0
-        return EventStream.response(to: request, on: context.eventLoop) { stream, end in
+        return EventStream.response(to: request, on: context.channel) { stream, end in
             var reader = try JournalReader(file, after: sequence)
             defer { reader.close() }
             let (wakeUps, stop) = file.wakeUps()

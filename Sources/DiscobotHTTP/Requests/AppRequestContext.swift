@@ -6,11 +6,11 @@ package import NIOCore
 /// What Hummingbird keeps for each request.
 package struct AppRequestContext: RequestContext {
     package var coreContext: CoreRequestContextStorage
-    /// Of the connection.
-    package let eventLoop: any EventLoop
+    /// The connection.
+    package let channel: any Channel
 
     package init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
-        eventLoop = source.channel.eventLoop
+        channel = source.channel
     }
 }

@@ -20,7 +20,7 @@ package struct EventStream {
     /// - Parameter headers: besides those of every event stream.
     package static func response(
         to request: Request,
-        on eventLoop: any EventLoop,
+        on channel: any Channel,
         headers: HTTPFields = [:],
         body: @escaping @Sendable @concurrent (inout EventStream, EventStreamEnd) async throws -> Void
     ) -> Response {
@@ -30,7 +30,7 @@ package struct EventStream {
             body: ResponseBody { writer in
                 var stream = EventStream(writer: writer)
                 let end = EventStreamEnd()
-                try await withTaskExecutorPreference(EventLoopTaskExecutor(eventLoop)) {
+                try await withTaskExecutorPreference(EventLoopTaskExecutor(channel.eventLoop)) {
                     try await withGracefulShutdownHandler {
                         try await request.body.consumeWithInboundCloseHandler { _ in
                             try await body(&stream, end)

@@ -1,16 +1,134 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import DiscobotModel
+import FoundationEssentials
+import Glibc
 
 extension LocalSandboxProvider {
-    package func create(_ specification: SandboxSpecification) async throws { throw Self.missing }
-    package func start(_ id: ID<Session>) async throws { throw Self.missing }
-    package func stop(_ id: ID<Session>) async throws { throw Self.missing }
-    package func remove(_ id: ID<Session>, keepingData: Bool) async throws {}
-    package func sandbox(of id: ID<Session>) async throws -> Sandbox? { nil }
-    package func sandboxes() async throws -> [Sandbox] { [] }
-    package func changes() -> AsyncStream<SandboxChange> { AsyncStream { $0.finish() } }
-    package func endpoint(of id: ID<Session>) async throws -> AgentEndpoint { throw Self.missing }
-    package func removeCache(of project: ID<Project>) async throws {}
-    private static var missing: SandboxError { SandboxError(.unavailable, "not there yet") }
+    package func create(_ specification: SandboxSpecification) async throws {
+        guard let session = files.session(specification.sessionID) else {
+            throw SandboxError(.failed, "a session's id has letters, digits and hyphens only, at most 65")
+        }
+        try await queue.run(specification.sessionID) {
+            try await end(specification.sessionID, session)
+            try await clear(session)
+            try files.prepare()
+            for directory in [session.directory, session.data, session.data + "/home"] {
+                try PrivateFile.makeDirectory(directory)
+            }
+            try write(LocalSandboxRecord(specification: specification, createdAt: .now), session)
+        }
+        feed.publish(specification.sessionID)
+    }
+
+    package func stop(_ id: ID<Session>) async throws {
+        guard let session = files.session(id) else { throw Self.unknown }
+        try await queue.run(id) {
+            guard record(session) != nil else { throw Self.unknown }
+            try await end(id, session)
+        }
+        feed.publish(id)
+    }
+
+    package func remove(_ id: ID<Session>, keepingData: Bool) async throws {
+        guard let session = files.session(id) else { return }
+        try await queue.run(id) {
+            try await end(id, session)
+            if keepingData {
+                try await clear(session)
+            } else {
+                // From here on there is none, whatever happens.
+                unlink(session.record)
+                try await discard(session.directory)
+            }
+            try await discard(session.runDirectory)
+            await watch.forget(id)
+        }
+        feed.publish(id)
+    }
+
+    package func sandbox(of id: ID<Session>) async throws -> Sandbox? {
+        guard let session = files.session(id), let record = record(session) else { return nil }
+        let isRunning = LifeLine(path: session.alive).isHeld
+        if isRunning { await watch.follow(id, LifeLine(path: session.alive)) }
+        return record.sandbox(
+            isRunning: isRunning,
+            end: Self.end(of: session),
+            wasAsked: PrivateFile.exists(session.stopping),
+            log: { PrivateFile.read(session.log, limit: 4096) ?? "" }
+        )
+    }
+
+    package func sandboxes() async throws -> [Sandbox] {
+        await trash.empty(files.trash)
+        var sandboxes: [Sandbox] = []
+        for id in files.sessionIDs() {
+            if let sandbox = try await sandbox(of: id) { sandboxes.append(sandbox) }
+        }
+        return sandboxes
+    }
+
+    package func changes() -> AsyncStream<SandboxChange> {
+        feed.changes {
+            files.sessionIDs()
+        } look: { id in
+            try await sandbox(of: id)
+        }
+    }
+
+    package func endpoint(of id: ID<Session>) async throws -> AgentEndpoint {
+        guard let session = files.session(id), record(session) != nil else { throw Self.unknown }
+        guard LifeLine(path: session.alive).isHeld else {
+            throw SandboxError(.notRunning, "the sandbox does not run")
+        }
+        // The sandbox can write there, and must not lead the server to another socket.
+        var status = stat()
+        guard lstat(session.socket, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
+            throw SandboxError(.failed, "the sandbox has replaced its socket")
+        }
+        return .unixSocket(path: session.socket)
+    }
+
+    package func removeCache(of project: ID<Project>) async throws {
+        try await discard(files.cache(of: project))
+    }
+
+    static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
+
+    func isRunning(_ session: LocalSessionFiles) -> Bool {
+        LifeLine(path: session.alive).isHeld
+    }
+
+    func record(_ session: LocalSessionFiles) -> LocalSandboxRecord? {
+        guard let text = PrivateFile.read(session.record) else { return nil }
+        return try? JSONDecoder().decode(LocalSandboxRecord.self, from: Data(text.utf8))
+    }
+
+    func write(_ record: LocalSandboxRecord, _ session: LocalSessionFiles) throws {
+        try PrivateFile.write(String(decoding: try JSONEncoder().encode(record), as: UTF8.self), to: session.record)
+    }
+
+    private static func end(of session: LocalSessionFiles) -> LocalSandboxEnd? {
+        var status = stat()
+        guard stat(session.exit, &status) == 0, let note = PrivateFile.read(session.exit, limit: 64) else { return nil }
+        let time = Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000
+        return LocalSandboxEnd(note, at: Timestamp(milliseconds: time))
+    }
+
+    /// Removes everything of a sandbox but its data.
+    private func clear(_ session: LocalSessionFiles) async throws {
+        unlink(session.record)
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: session.directory)) ?? []
+        for name in names where name != "data" { unlink("\(session.directory)/\(name)") }
+    }
+
+    /// Removes a directory; it is out of the way at once.
+    private func discard(_ path: String) async throws {
+        guard PrivateFile.exists(path) else { return }
+        try files.prepare()
+        let place = "\(files.trash)/\(UUID().uuidString)"
+        // Moving fails between file systems, and for directories without write permission.
+        guard rename(path, place) == 0 else { return try await PrivateFile.removeTree(path) }
+        try await PrivateFile.removeTree(place)
+    }
 }

@@ -1,57 +1,118 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Subprocess
+import DiscobotModel
+import FoundationEssentials
+import Glibc
+import Synchronization
 
 /// Sandboxes on this machine by bubblewrap, without a daemon.
 package struct LocalSandboxProvider: SandboxProvider {
-    package let name = "local"
+    package struct Configuration: Sendable {
+        /// Where sandboxes keep what they need.
+        package var root: String
+        /// The runtime that every sandbox runs.
+        package var agentBinary: String
+        /// What sandboxes are shown of this machine besides the usual.
+        package var extraPaths: [String] = []
+        /// Without, the runtime runs as a plain process with all that the server's user may do.
+        package var isIsolated = true
+        /// Where the user's programs are looked for.
+        package var home: String
+        /// As in PATH.
+        package var searchPath: String
+        /// Runs in place of the runtime; for tests.
+        package var command: [String]?
 
-    package init() {}
-
-    package func state() async -> ProviderState {
-        guard let version = try? await output("--version") else {
-            return .unavailable(
-                reason: "bubblewrap (bwrap) was not found",
-                remedy: "Install it; Debian: apt-get install bubblewrap."
-            )
+        package init(root: String, agentBinary: String, home: String, searchPath: String) {
+            self.root = root
+            self.agentBinary = agentBinary
+            self.home = home
+            self.searchPath = searchPath
         }
-        guard (try? await output("--ro-bind", "/", "/", "--unshare-all", "true")) != nil else {
-            return .unavailable(
-                reason: "bubblewrap cannot create namespaces here",
-                remedy: "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)."
-            )
-        }
-        return .available(version: version.split(separator: " ").last.map { String($0).trimmingSuffix("\n") })
     }
 
-    private struct Failed: Error {}
+    package let name = "local"
+    let configuration: Configuration
+    let files: LocalSandboxFiles
+    let libraries = RuntimeLibraries()
+    let queue = SandboxQueue()
+    let feed: SandboxChangeFeed
+    let watch: LocalSandboxWatch
+    let trash = TrashCan()
 
-    /// What bubblewrap prints; throws when it fails or does not answer in five seconds.
-    private func output(_ arguments: String...) async throws -> String {
-        try await withThrowingTaskGroup(of: String.self) { group in
-            group.addTask {
-                let result = try await run(
-                    .name("bwrap"),
-                    arguments: Arguments(arguments),
-                    output: .string(limit: 4096),
-                    error: .discarded
-                )
-                guard result.terminationStatus.isSuccess else { throw Failed() }
-                return result.standardOutput
-            }
-            group.addTask {
-                try await Task.sleep(for: .seconds(5))
-                throw Failed()
-            }
-            defer { group.cancelAll() }
-            guard let output = try await group.next() else { throw Failed() }
-            return output
+    package init(_ configuration: Configuration) {
+        self.configuration = configuration
+        files = LocalSandboxFiles(root: configuration.root)
+        feed = SandboxChangeFeed()
+        watch = LocalSandboxWatch(feed: feed)
+    }
+
+    package func state() async -> ProviderState {
+        if let problem = agentProblem { return ProviderState(version: nil, problem: problem) }
+        guard configuration.isIsolated else { return .available(version: "not isolated") }
+        if let problem = Self.bubblewrapProblem { return ProviderState(version: nil, problem: problem) }
+        let version = try? await LocalCommand.output("bwrap", ["--version"], within: .seconds(5))
+        let attempt = ["--ro-bind", "/", "/", "--unshare-all", "--unshare-user", "true"]
+        guard let version, (try? await LocalCommand.output("bwrap", attempt, within: .seconds(5))) != nil else {
+            return .unavailable(
+                reason: "bubblewrap cannot create namespaces here",
+                remedy: "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, and on Ubuntu "
+                    + "kernel.apparmor_restrict_unprivileged_userns=0)."
+            )
         }
+        return .available(version: version.split { $0 == " " || $0 == "\n" }.last.map { String($0) })
+    }
+
+    /// What keeps sandboxes from having the runtime.
+    package var agentProblem: ProviderState.Problem? {
+        guard configuration.command == nil, access(configuration.agentBinary, X_OK) != 0 else { return nil }
+        return ProviderState.Problem(
+            reason: "the runtime of sandboxes was not found at \(configuration.agentBinary)",
+            remedy: "Put discobot-agent beside the server's executable, or name it in LOCAL_AGENT_BINARY."
+        )
+    }
+
+    static var bubblewrapProblem: ProviderState.Problem? {
+        guard LocalCommand.find("bwrap") == nil else { return nil }
+        return ProviderState.Problem(
+            reason: "bubblewrap (bwrap) was not found",
+            remedy: "Install it (Debian: apt-get install bubblewrap), or set LOCAL_UNISOLATED=true to run agents as "
+                + "plain processes that can do all that you can."
+        )
+    }
+
+    /// What keeps sandboxes from having the network `internet`.
+    package static var networkProblem: ProviderState.Problem? {
+        let instead = "or set the workspace's network to none or host."
+        for (program, name) in [("slirp4netns", "slirp4netns"), ("ip", "iproute2"), ("unshare", "util-linux")]
+        where LocalCommand.find(program) == nil {
+            return ProviderState.Problem(
+                reason: "\(program), which gives sandboxes the internet, was not found",
+                remedy: "Install it (Debian: apt-get install \(name)), " + instead
+            )
+        }
+        guard access("/dev/net/tun", R_OK | W_OK) != 0 else { return nil }
+        return ProviderState.Problem(
+            reason: "/dev/net/tun, which gives sandboxes the internet, cannot be used",
+            remedy: "Load the module tun and let the server's user read and write it (chmod 666 /dev/net/tun), "
+                + instead
+        )
     }
 }
 
-extension String {
-    fileprivate func trimmingSuffix(_ suffix: String) -> String {
-        hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
+/// Empties the trash of earlier servers once.
+final class TrashCan: Sendable {
+    private let isEmpty = Mutex(false)
+
+    func empty(_ directory: String) async {
+        guard
+            isEmpty.withLock({ isEmpty in
+                defer { isEmpty = true }
+                return !isEmpty
+            })
+        else { return }
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
+            try? await PrivateFile.removeTree("\(directory)/\(name)")
+        }
     }
 }

@@ -15,13 +15,14 @@ struct Answer {
 
     let turn: Turn
     private(set) var chunkCount = 0
-    private(set) var parts = OpenParts()
+    private var sequence: ChunkSequence
     /// The one that ended the answer.
     private(set) var terminal: Chunk?
     private var builder: MessageBuilder
 
     init(of turn: Turn) {
         self.turn = turn
+        sequence = ChunkSequence(messageID: "msg-\(turn.id)")
         builder = MessageBuilder(id: "msg-\(turn.id)", createdAt: .now)
     }
 
@@ -32,18 +33,17 @@ struct Answer {
         for line in batch.lines.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             chunkCount += 1
             guard let chunk = try? Self.decoder.decode(Chunk.self, from: Data(line)) else { continue }
-            parts.append(chunk)
+            sequence.resume(chunk)
             builder.append(chunk)
             if chunk.isTerminal { terminal = chunk }
         }
     }
 
-    /// The chunks that end an answer whose agent will not: what is open is closed, then comes `terminal`. Nil when the
-    /// answer has ended.
-    func ending(_ terminal: Chunk, reason: String) throws -> ChunkBatch? {
-        guard self.terminal == nil else { return nil }
-        let start: [Chunk] = parts.hasStarted ? [] : [.start(messageId: message.id)]
-        let chunks = start + parts.closing(reason) + [terminal]
+    /// The chunks that end an answer whose agent will not, and nil when it has ended.
+    func ending(_ ending: ChunkSequence.Ending) throws -> ChunkBatch? {
+        var sequence = sequence
+        let chunks = sequence.end(ending)
+        guard terminal == nil, !chunks.isEmpty else { return nil }
         let lines = try chunks.map { String(decoding: try Self.encoder.encode($0), as: UTF8.self) }
         return ChunkBatch(
             first: chunkCount + 1,

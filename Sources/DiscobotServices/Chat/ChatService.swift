@@ -114,7 +114,12 @@ extension ChatService {
             try transaction.requestCancel(found.id)
             if found.status == .queued {
                 let answer = try transaction.answer(of: found)
-                try transaction.finish(answer, of: id, in: project, otherwise: .abort(reason: "cancelled"))
+                try transaction.finish(
+                    answer,
+                    of: id,
+                    in: project,
+                    otherwise: .aborted(reason: "the turn was cancelled")
+                )
             }
             return found.id
         }

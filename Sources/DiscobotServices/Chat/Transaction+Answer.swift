@@ -15,14 +15,21 @@ extension Transaction {
         return answer
     }
 
-    /// Ends a turn as its answer says, or with `otherwise` where the answer has no end of its own; the message joins the
+    /// Ends a turn as its answer says, or with `ending` where the answer has no end of its own; the message joins the
     /// history, and the session is free again. Nothing changes when the turn has ended.
-    func finish(_ answer: Answer, of session: ID<Session>, in project: ID<Project>, otherwise failure: Chunk) throws {
+    func finish(
+        _ answer: Answer,
+        of session: ID<Session>,
+        in project: ID<Project>,
+        otherwise ending: ChunkSequence.Ending
+    ) throws {
         let turn = answer.turn
-        if let ending = try answer.ending(failure, reason: "the turn ended first") {
-            guard try append(ending, to: turn.id) else { return }
+        var answer = answer
+        if let last = try answer.ending(ending) {
+            guard try append(last, to: turn.id) else { return }
+            answer.append(last)
         }
-        let (status, error) = TurnStatus.end(answer.terminal ?? failure)
+        let (status, error) = TurnStatus.end(answer.terminal)
         guard try end(turn.id, as: status, error: error) else { return }
         if !answer.message.parts.isEmpty || error != nil {
             let metadata = TurnMetadata(turnId: turn.id, status: status.rawValue, error: error)
@@ -59,7 +66,7 @@ private struct TurnMetadata: Encodable {
 
 extension TurnStatus {
     /// What the last chunk of an answer makes of its turn.
-    fileprivate static func end(_ terminal: Chunk) -> (TurnStatus, error: String?) {
+    fileprivate static func end(_ terminal: Chunk?) -> (TurnStatus, error: String?) {
         switch terminal {
         case .error(let errorText): (.failed, errorText)
         case .abort: (.cancelled, nil)

@@ -8,11 +8,12 @@ import Synchronization
 
 /// Brings a project's events to its readers: one look at the database for each commit, however many readers there are.
 ///
-/// A reader asks for what comes after its last number. Readers at the end of the log share the newest events in memory;
-/// one that has fallen behind reads the database, so nothing is lost and nothing piles up for slow readers.
+/// A reader asks for what comes after its last number. Readers at the end of the log get the newest events from memory,
+/// on their connections and all of an event loop in one go; one that has fallen behind, or whose client is slow, is
+/// woken and reads by itself. So nothing is lost and nothing piles up for slow readers.
 package final class EventBroker: Service {
-    /// Readers that hear nothing for this long are woken all the same, to keep their connections alive.
-    private static let idleInterval: Duration = .seconds(15)
+    /// Readers that hear nothing for this long should send a comment, to keep their connections alive.
+    package let idleInterval: Duration
 
     private let store: Store
     private let encode: @Sendable (Event) -> [UInt8]
@@ -22,8 +23,14 @@ package final class EventBroker: Service {
     private let newsContinuation: AsyncStream<Void>.Continuation
 
     /// - Parameter encode: makes of an event what readers send to their clients; done once for all readers.
-    package init(store: Store, logger: Logger, encode: @escaping @Sendable (Event) -> [UInt8]) {
+    package init(
+        store: Store,
+        logger: Logger,
+        idleInterval: Duration = .seconds(15),
+        encode: @escaping @Sendable (Event) -> [UInt8]
+    ) {
         self.store = store
+        self.idleInterval = idleInterval
         self.encode = encode
         self.logger = logger
         (news, newsContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -44,13 +51,24 @@ package final class EventBroker: Service {
     }
 
     /// Follows a project; end it with `unsubscribe`. Throws `ServerError`.
-    package func subscribe(to project: ID<Project>, from start: EventStart) async throws -> EventSubscription {
+    ///
+    /// - Parameter connection: where events are sent without waking the reader, once it has caught up.
+    package func subscribe(
+        to project: ID<Project>,
+        from start: EventStart,
+        connection: (any EventConnection)? = nil
+    ) async throws -> EventSubscription {
         let (position, newest, isReset) = try await store.read { transaction in
             let bounds = try transaction.eventBounds(of: project)
             let (position, isReset) = try start.position(in: transaction, project: project, bounds: bounds)
             return (position, bounds.newest, isReset)
         }
-        let subscription = EventSubscription(project: project, after: position, isReset: isReset)
+        let subscription = EventSubscription(
+            project: project,
+            after: position,
+            isReset: isReset,
+            connection: connection
+        )
         feeds.withLock { $0[project, default: ProjectFeed(last: newest)].add(subscription) }
         // What was committed since the look at the database.
         newsContinuation.yield()
@@ -76,7 +94,7 @@ package final class EventBroker: Service {
 
     /// The encoded events after the subscription's position, which moves on; at most 256 events at once.
     package func next(_ subscription: EventSubscription) async throws -> [UInt8] {
-        let position = subscription.position
+        let position = subscription.beginReading()
         let recent = feeds.withLock { $0[subscription.project]?.recent(after: position) }
         let encoded: [EncodedEvent]
         if let recent {
@@ -86,7 +104,7 @@ package final class EventBroker: Service {
                 try transaction.events(of: subscription.project, after: position, limit: ProjectFeed.capacity)
             }.map { EncodedEvent(sequence: $0.sequence, bytes: encode($0)) }
         }
-        if let last = encoded.last { subscription.position = last.sequence }
+        subscription.endReading(at: encoded.last?.sequence)
         return encoded.count == 1 ? encoded[0].bytes : encoded.flatMap(\.bytes)
     }
 
@@ -134,14 +152,31 @@ package final class EventBroker: Service {
             return feeds[project]?.subscriptions ?? []
         }
         if encoded.count == ProjectFeed.capacity { newsContinuation.yield() }
-        for reader in readers { reader.wake() }
+        deliver(encoded, after: position, to: readers)
+    }
+
+    private func deliver(_ events: [EncodedEvent], after position: Int64, to readers: [EventSubscription]) {
+        guard let last = events.last?.sequence else {
+            for reader in readers { reader.wake() }
+            return
+        }
+        let frames = events.flatMap(\.bytes)
+        for readers in Dictionary(grouping: readers, by: \.connection?.loop).values {
+            let work: @Sendable () -> Void = {
+                for reader in readers { reader.deliver(frames, after: position, through: last) }
+            }
+            if let connection = readers.first?.connection { connection.onLoop(work) } else { work() }
+        }
     }
 
     private func wakeIdleReaders() async {
         while true {
-            do { try await Task.sleep(for: Self.idleInterval) } catch { return }
+            do { try await Task.sleep(for: min(idleInterval, .seconds(1))) } catch { return }
             newsContinuation.yield()
-            for reader in feeds.withLock({ $0.values.flatMap(\.subscriptions) }) { reader.wake() }
+            for reader in feeds.withLock({ $0.values.flatMap(\.subscriptions) })
+            where reader.isSilent(for: idleInterval) {
+                reader.wake()
+            }
         }
     }
 

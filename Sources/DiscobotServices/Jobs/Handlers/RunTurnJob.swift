@@ -46,24 +46,28 @@ package struct RunTurnJob: JobHandler {
         guard let turn = try await store.read({ try $0.turn(payload.turnId) }), !turn.status.isEnded else {
             return { _ in }
         }
-        let failure: Chunk
+        let ending: ChunkSequence.Ending
         do {
             try await relay(payload, turn)
-            failure = .error(errorText: "the agent ended its answer without saying so")
+            ending = .failed(message: "the agent ended its answer without saying so")
         } catch is TurnCancelled {
-            failure = .abort(reason: "cancelled")
+            ending = .aborted(reason: "the turn was cancelled")
         } catch let error as ServerError where error.isOfTurn {
-            failure = .error(errorText: error.message)
+            ending = .failed(message: error.message)
         }
         let answer = try await store.read { try $0.answer(of: turn) }
-        return { try $0.finish(answer, of: payload.sessionId, in: payload.projectId, otherwise: failure) }
+        return { try $0.finish(answer, of: payload.sessionId, in: payload.projectId, otherwise: ending) }
     }
 
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {
         guard let turn = try transaction.turn(payload.turnId) else { return }
         let answer = try transaction.answer(of: turn)
-        let failure = Chunk.error(errorText: reason)
-        try transaction.finish(answer, of: payload.sessionId, in: payload.projectId, otherwise: failure)
+        try transaction.finish(
+            answer,
+            of: payload.sessionId,
+            in: payload.projectId,
+            otherwise: .failed(message: reason)
+        )
     }
 
     /// Follows the agent to the end of its answer, through losses of the connection and of the sandbox.

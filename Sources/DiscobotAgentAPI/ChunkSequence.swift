@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import DiscobotAgentAPI
 import DiscobotModel
 
 /// Makes a proper answer of whatever a driver sends: the order rules of the UI message stream, as a value.

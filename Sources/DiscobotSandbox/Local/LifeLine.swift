@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Glibc
+
+/// A pipe whose writing end a sandbox holds for its whole life, and nobody else. So any server, also a later one, sees
+/// whether it lives, and is told at once when it ends, without knowing a process id.
+struct LifeLine: Sendable {
+    let path: String
+    private static let queue = DispatchQueue(label: "discobot.lifelines")
+
+    var isHeld: Bool {
+        guard let descriptor = open() else { return false }
+        defer { close(descriptor) }
+        return Self.isHeld(descriptor)
+    }
+
+    private func open() -> CInt? {
+        let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+        return descriptor >= 0 ? descriptor : nil
+    }
+
+    /// The end of the file is what a pipe without writers reads as.
+    private static func isHeld(_ descriptor: CInt) -> Bool {
+        var byte: UInt8 = 0
+        return read(descriptor, &byte, 1) != 0
+    }
+
+    /// Calls `whenEnded` once, when nobody holds it any more; nil when that is so already.
+    func watch(_ whenEnded: @escaping @Sendable () -> Void) -> LifeLineWatch? {
+        guard let descriptor = open() else { return nil }
+        guard Self.isHeld(descriptor) else {
+            close(descriptor)
+            return nil
+        }
+        let watch = LifeLineWatch(descriptor, on: Self.queue)
+        watch.begin { @Sendable in
+            guard !Self.isHeld(descriptor) else { return }
+            watch.cancel()
+            whenEnded()
+        }
+        return watch
+    }
+
+    /// Whether it has ended within that time.
+    func hasEnded(within limit: Duration) async -> Bool {
+        let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
+        guard let watch = watch({ continuation.finish() }) else { return true }
+        defer { watch.cancel() }
+        return await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in ends {}
+                return !Task.isCancelled
+            }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+    }
+}
+
+/// A pipe to which a sandbox writes when its runtime begins.
+struct StartSignal {
+    private static let queue = DispatchQueue(label: "discobot.starts")
+    private let watch: LifeLineWatch
+    private let signals: AsyncStream<Bool>
+
+    /// Listens from now on; nil when the pipe cannot be opened.
+    init?(path: String) {
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return nil }
+        let (signals, continuation) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingOldest(1))
+        let watch = LifeLineWatch(descriptor, on: Self.queue)
+        watch.begin { @Sendable in
+            var byte: UInt8 = 0
+            let count = read(descriptor, &byte, 1)
+            guard count >= 0 else { return }
+            watch.cancel()
+            continuation.yield(count > 0)
+            continuation.finish()
+        }
+        self.watch = watch
+        self.signals = signals
+    }
+
+    /// False when nothing is left that could begin, and when the time is over.
+    func hasCome(within limit: Duration) async -> Bool {
+        defer { watch.cancel() }
+        let signals = signals
+        return await withTaskGroup(of: Bool.self) { group in
+            group.addTask { await signals.first { _ in true } ?? false }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+    }
+}
+
+/// Lets go of the pipe when it is cancelled.
+final class LifeLineWatch: Sendable {
+    // Sources may be used from any thread.
+    private nonisolated(unsafe) let source: any DispatchSourceRead
+
+    fileprivate init(_ descriptor: CInt, on queue: DispatchQueue) {
+        source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
+        source.setCancelHandler { @Sendable in close(descriptor) }
+    }
+
+    fileprivate func begin(_ handler: @escaping @Sendable () -> Void) {
+        source.setEventHandler(handler: handler)
+        source.resume()
+    }
+
+    func cancel() {
+        source.cancel()
+    }
+}

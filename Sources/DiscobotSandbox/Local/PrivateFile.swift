@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import Glibc
+
+/// Files and directories that only the server's user can read. Failures are `SandboxError`s.
+enum PrivateFile {
+    static func makeDirectory(_ path: String) throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw failure("make", path)
+        }
+    }
+
+    /// Replaces the file in one step.
+    static func write(_ text: String, to path: String) throws {
+        // Several may write at once.
+        let new = "\(path).\(UInt64.random(in: 0...UInt64.max))"
+        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw failure("write", path) }
+        defer { close(descriptor) }
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 else { throw failure("write", path) }
+            bytes = bytes.dropFirst(count)
+        }
+        guard rename(new, path) == 0 else { throw failure("write", path) }
+    }
+
+    /// The last `limit` bytes; nil when there is no file.
+    static func read(_ path: String, limit: Int = 1 << 20) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        let size = lseek(descriptor, 0, SEEK_END)
+        lseek(descriptor, max(0, size - limit), SEEK_SET)
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var length = 0
+        while length < limit {
+            let count = bytes.withUnsafeMutableBytes {
+                Glibc.read(descriptor, $0.baseAddress?.advanced(by: length), limit - length)
+            }
+            guard count > 0 else { break }
+            length += count
+        }
+        return String(decoding: bytes.prefix(length), as: UTF8.self)
+    }
+
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    static func makePipe(_ path: String) throws {
+        guard mkfifo(path, 0o600) == 0 || errno == EEXIST else { throw failure("make", path) }
+    }
+
+    /// Removes a directory with all that is in it, whatever modes an agent has given that.
+    static func removeTree(_ path: String) async throws {
+        guard exists(path) else { return }
+        // These never follow links, and no depth is too much for them.
+        if try await LocalCommand.succeeds("rm", "-rf", "--one-file-system", "--", path), !exists(path) { return }
+        _ = try await LocalCommand.succeeds("chmod", "-R", "u+rwX", "--", path)
+        _ = try await LocalCommand.succeeds("rm", "-rf", "--one-file-system", "--", path)
+        guard !exists(path) else { throw failure("remove", path) }
+    }
+
+    private static func failure(_ verb: String, _ path: String) -> SandboxError {
+        SandboxError(.failed, "cannot \(verb) \(path): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotAgentAPI
+import DiscobotModel
+
+/// The environment that a runtime begins with.
+enum RuntimeVariables {
+    /// In a sandbox.
+    static func isolated(_ specification: SandboxSpecification, _ programs: UserPrograms) -> [(String, String)] {
+        contract(
+            specification,
+            workspace: BubblewrapArguments.workspace,
+            data: BubblewrapArguments.data,
+            socket: BubblewrapArguments.runDirectory + "/agent.sock"
+        ) + common(programs) + [
+            ("HOME", BubblewrapArguments.data + "/home"), ("USER", "agent"), ("LOGNAME", "agent"),
+            // The repository's owner is another one where the server's user is not.
+            ("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*"),
+        ]
+    }
+
+    /// As a plain process.
+    static func plain(
+        _ specification: SandboxSpecification,
+        _ programs: UserPrograms,
+        _ session: LocalSessionFiles,
+        home: String
+    ) -> [(String, String)] {
+        contract(specification, workspace: specification.workspacePath, data: session.data, socket: session.socket)
+            + common(programs) + [("HOME", session.data + "/home")]
+    }
+
+    private static func common(_ programs: UserPrograms) -> [(String, String)] {
+        [
+            ("PATH", programs.searchPath.joined(separator: ":")), ("LANG", "C.UTF-8"), ("TERM", "xterm-256color"),
+            ("SHELL", "/bin/bash"),
+        ]
+    }
+
+    private static func contract(
+        _ specification: SandboxSpecification,
+        workspace: String,
+        data: String,
+        socket: String
+    ) -> [(String, String)] {
+        var variables: [(AgentVariable, String)] = [
+            (.sessionID, specification.sessionID.rawValue), (.secret, specification.secretVerifier),
+            (.workspacePath, workspace), (.workspaceSource, specification.workspaceSource), (.dataDirectory, data),
+            (.socket, socket),
+        ]
+        if let commit = specification.workspaceCommit { variables.append((.workspaceCommit, commit)) }
+        return variables.map { ($0.rawValue, $1) }
+    }
+}

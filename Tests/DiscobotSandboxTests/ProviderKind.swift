@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotSandbox
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// The providers that the conformance suite runs on.
+enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
+    case isolated, isolatedWithInternet, plain, mock
+
+    var testDescription: String { rawValue }
+    var isLocal: Bool { self != .mock }
+
+    static let local: [ProviderKind] = [.isolated, .isolatedWithInternet, .plain]
+
+    /// Runs until it is told to end, and says so in its data.
+    static let service = """
+        mkdir -p "$DISCOBOT_DATA_DIR"; cd "$DISCOBOT_DATA_DIR"
+        trap 'echo ended >>"$DISCOBOT_DATA_DIR/life"; exit 0' TERM
+        echo began >>"$DISCOBOT_DATA_DIR/life"
+        while :; do sleep 1000 & wait $!; done
+        """
+
+    /// - Parameter script: what runs in place of the runtime.
+    func make(_ directory: TemporaryDirectory, script: String = service) -> any SandboxProvider {
+        guard isLocal else { return MockSandboxProvider() }
+        return local(directory, script: script)
+    }
+
+    func local(_ directory: TemporaryDirectory, script: String = service) -> LocalSandboxProvider {
+        var configuration = LocalSandboxProvider.Configuration(
+            root: directory.file("sandboxes"),
+            agentBinary: "/usr/bin/true",
+            home: directory.path,
+            searchPath: "/usr/bin:/bin"
+        )
+        configuration.isIsolated = self != .plain
+        configuration.command = ["/bin/sh", "-c", script]
+        return LocalSandboxProvider(configuration)
+    }
+
+    func specification(
+        _ id: ID<Session>,
+        _ directory: TemporaryDirectory,
+        limits: SandboxSpecification.Limits = .init()
+    ) throws -> SandboxSpecification {
+        let workspace = directory.file("workspace")
+        try FileManager.default.createDirectory(atPath: workspace, withIntermediateDirectories: true)
+        return SandboxSpecification(
+            sessionID: id,
+            projectID: "local",
+            workspaceID: "workspace",
+            workspacePath: workspace,
+            workspaceSource: workspace,
+            workspaceCommit: nil,
+            secretVerifier: "salt:hash",
+            network: self == .isolatedWithInternet ? .internet : .none,
+            limits: limits
+        )
+    }
+}
+
+/// What is left of a test's sandboxes on this machine.
+enum Leftovers {
+    /// The processes whose arguments or environment have `text`.
+    static func processes(_ text: String) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.filter { name in
+            guard let pid = Int32(name), pid != getpid() else { return false }
+            return ["cmdline", "environ"].contains { file in
+                let data = FileManager.default.contents(atPath: "/proc/\(name)/\(file)") ?? Data()
+                return data.range(of: Data(text.utf8)) != nil
+            }
+        }
+    }
+
+    /// Waits until there are none; what a killed launcher leaves to the kernel goes without a word.
+    static func areGone(_ text: String) async throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline {
+            if processes(text).isEmpty { return true }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return false
+    }
+}
