@@ -130,7 +130,8 @@ let package = Package(
         .testTarget(
             name: "DiscobotAgentTests",
             dependencies: [
-                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotTestSupport",
+                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
+                "DiscobotTestSupport",
                 "discobot-agent",
             ]
         ),

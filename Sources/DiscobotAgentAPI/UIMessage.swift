@@ -83,7 +83,11 @@ extension MessagePart: Codable {
     }
 
     package func encode(to encoder: any Encoder) throws {
-        if case .other(let value) = self { return try value.encode(to: encoder) }
+        switch self {
+        case .other(let value): return try value.encode(to: encoder)
+        case .dynamicTool(let tool): return try TypedTool(tool).encode(to: encoder)
+        default: break
+        }
         var fields = encoder.container(keyedBy: Field.self)
         switch self {
         case .text(let text):
@@ -97,10 +101,29 @@ extension MessagePart: Codable {
             try fields.encode(url, forKey: .url)
             try fields.encodeIfPresent(filename, forKey: .filename)
             try fields.encode(mediaType, forKey: .mediaType)
-        case .dynamicTool(let tool):
-            try fields.encode("dynamic-tool", forKey: .type)
-            try tool.encode(to: encoder)
-        case .other: break
+        case .dynamicTool, .other: break
+        }
+    }
+
+    /// A tool with its type, in one object: encoders need not put the members of two containers together.
+    private struct TypedTool: Encodable {
+        let type = "dynamic-tool"
+        let toolCallId: String
+        let toolName: String
+        let title: String?
+        let state: ToolPart.State
+        let input: JSONValue?
+        let output: JSONValue?
+        let errorText: String?
+
+        init(_ tool: ToolPart) {
+            toolCallId = tool.toolCallId
+            toolName = tool.toolName
+            title = tool.title
+            state = tool.state
+            input = tool.input
+            output = tool.output
+            errorText = tool.errorText
         }
     }
 }

@@ -9,7 +9,8 @@ package struct AgentDrivers: Sendable {
     /// - Parameter strays: where drivers run their programs; see ``AgentProcess``.
     package init(strays: StrayProcesses) {
         table = [
-            "shell": ShellDriver(strays: strays)
+            "claude-code": ClaudeCodeDriver(strays: strays),
+            "shell": ShellDriver(strays: strays),
         ]
     }
 

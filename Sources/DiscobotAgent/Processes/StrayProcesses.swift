@@ -29,8 +29,7 @@ package final class StrayProcesses: Sendable {
 
     /// - Parameters:
     ///   - owner: what tells this runtime from others on the machine: its data directory.
-    ///   - isAlone: whether nobody else starts programs in this process; else only what still carries the mark counts
-    ///     as a stray.
+    ///   - isAlone: whether nothing else in this process starts programs; otherwise only marked ones can be strays.
     package init(owner: String, isAlone: Bool = true) {
         self.owner = owner
         self.isAlone = isAlone
@@ -115,7 +114,7 @@ package final class StrayProcesses: Sendable {
         // Between fork and exec a new child looks like the runtime.
         guard ProcessTable.executable(of: pid) != ProcessTable.executable(of: getpid()) else { return false }
         let mark = ProcessTable.variable(Self.variable, of: pid)
-        guard mark != "\(owner):own", isAlone || mark?.hasPrefix(owner + ":") == true else { return false }
+        guard mark != "\(owner):own", isAlone || mark?.hasPrefix("\(owner):") == true else { return false }
         return state.withLock { state in
             if let mark, state.active[mark] != nil { return false }
             return !state.active.values.contains(pid)
