@@ -11,8 +11,18 @@ package struct TemporaryDirectory: Sendable {
         let name = "discobot-test-" + UUID().uuidString.prefix(8).lowercased()
         let directory = TemporaryDirectory(path: "/tmp/\(name)")
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: false)
-        defer { try? FileManager.default.removeItem(atPath: directory.path) }
+        defer { directory.clear() }
         return try await body(directory)
+    }
+
+    /// Sandboxes outlive their server, so those of a test that failed would outlive the test.
+    private func clear() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        for process in names.compactMap({ pid_t($0) }) where process != getpid() {
+            let command = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") ?? Data()
+            if command.firstRange(of: Data("\(path)/".utf8)) != nil { kill(process, SIGKILL) }
+        }
+        try? FileManager.default.removeItem(atPath: path)
     }
 
     package func file(_ name: String) -> String { "\(path)/\(name)" }

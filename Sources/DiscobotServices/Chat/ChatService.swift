@@ -73,7 +73,8 @@ extension ChatService {
         }
     }
 
-    private static let readLimit = 256
+    /// Batches at once: a client that does not read holds so much, which is about a megabyte.
+    private static let readLimit = 16
 
     /// Where a client that comes back reads on: after the chunk that it had last, or at the beginning of the turn that
     /// runs or waits. Nil when there is nothing to send. Throws `forbidden` for a session of another project.

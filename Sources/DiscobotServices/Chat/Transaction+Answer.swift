@@ -9,7 +9,7 @@ extension Transaction {
     /// Everything that is stored of a turn's answer, folded.
     func answer(of turn: Turn) throws -> Answer {
         var answer = Answer(of: turn)
-        while case let batches = try chunks(of: turn.id, after: answer.chunkCount, limit: 256), !batches.isEmpty {
+        while case let batches = try chunks(of: turn.id, after: answer.chunkCount, limit: 64), !batches.isEmpty {
             for batch in batches { answer.append(batch) }
         }
         return answer
