@@ -148,6 +148,9 @@ struct CrashTests {
             let path = "/api/projects/local/workspaces/\(id)?deleteFiles=true"
             #expect(try await second.client.delete(path).status == 200)
             #expect(await new.ends(within: 30_000))
+            let _: Bool = try await second.client.follow("/api/projects/local/events?after=0") { event in
+                event.data["data"]["jobType"].string == "workspace_remove_files" ? true : nil
+            }
             #expect(second.terminate() == 0)
             #expect(!directory.exists("data/workspaces/local"))
         }
