@@ -50,9 +50,11 @@ package struct SessionProgress: Sendable, Equatable {
     package let elapsed: Duration
     package let error: String?
 
+    /// Nil unless the session is being prepared, or this very change has ended its preparation.
     package init?(_ session: Session) {
-        guard let first = session.stages.first, session.status.isPreparing || session.stages.last?.durationMs != nil
-        else { return nil }
+        guard let first = session.stages.first, let last = session.stages.last else { return nil }
+        let hasJustEnded = last.durationMs.map { last.startedAt.milliseconds + $0 == session.updatedAt.milliseconds }
+        guard session.status.isPreparing || hasJustEnded == true else { return nil }
         elapsed = .milliseconds(session.updatedAt.milliseconds - first.startedAt.milliseconds)
         error = session.errorMessage
     }
@@ -61,13 +63,7 @@ package struct SessionProgress: Sendable, Equatable {
 extension EventKind {
     /// What a change of the session tells.
     package static func sessionUpdated(_ session: Session) -> EventKind {
-        let tellsProgress = session.status.isPreparing || session.status == .ready || session.status == .error
-        return .sessionUpdated(
-            session.id,
-            session.status,
-            session.commitStatus,
-            progress: tellsProgress ? SessionProgress(session) : nil
-        )
+        .sessionUpdated(session.id, session.status, session.commitStatus, progress: SessionProgress(session))
     }
 }
 

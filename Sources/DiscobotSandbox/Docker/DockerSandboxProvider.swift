@@ -30,6 +30,9 @@ package struct DockerSandboxProvider: SandboxProvider {
             let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(3)),
             response.status == .ok
         else { return problem }
-        return .available(version: response.headers.first(name: "Api-Version"))
+        return .unavailable(
+            reason: "a Docker Engine answers, but this version cannot run sandboxes with it",
+            remedy: "Use the provider local."
+        )
     }
 }

@@ -56,7 +56,7 @@ package struct SecretBox: Sendable {
         return "v1:\(keyID):\(combined.base64EncodedString())"
     }
 
-    /// Throws `unavailable` for what was sealed with another key or for another place.
+    /// Throws `operationFailed` for what was sealed with another key or for another place.
     package func open(_ sealed: String, for place: String) throws -> String {
         let parts = sealed.split(separator: ":", maxSplits: 2)
         guard parts.count == 3, parts[0] == "v1", parts[1] == keyID, let data = Data(base64Encoded: String(parts[2]))
@@ -70,6 +70,6 @@ package struct SecretBox: Sendable {
     }
 
     private static func unreadable(_ cause: (any Error)?) -> ServerError {
-        ServerError(.unavailable, "a stored secret cannot be opened; the encryption key has changed", cause: cause)
+        ServerError(.operationFailed, "a stored secret cannot be opened; the encryption key has changed", cause: cause)
     }
 }

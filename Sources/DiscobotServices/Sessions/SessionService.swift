@@ -94,18 +94,36 @@ package struct SessionService: Sendable {
             guard var session = try transaction.session(id, of: project) else { throw Self.notFound }
             session.name = changes.name ?? session.name
             if let displayName = changes.displayName { session.displayName = displayName }
-            if let status = changes.status {
-                guard session.status.canBecome(status) else {
-                    throw ServerError.conflict(
-                        "status: a session that is \(session.status.rawValue) cannot become \(status.rawValue)"
-                    )
-                }
-                session.become(status)
+            if let status = changes.status, status != session.status {
+                try change(&session, to: status, in: transaction)
             }
             session.updatedAt = .now
             try transaction.update(session)
             try transaction.append(.sessionUpdated(session), to: project)
             return session
+        }
+    }
+
+    /// What a user may do by a status: stop the sandbox, or have it prepared again. The others follow from the work.
+    private func change(
+        _ session: inout Session,
+        to status: SessionStatus,
+        in transaction: Transaction
+    ) throws {
+        guard [.stopped, .reinitializing].contains(status), session.status.canBecome(status) else {
+            throw ServerError.conflict(
+                "status: a session that is \(session.status.rawValue) cannot be made \(status.rawValue)"
+            )
+        }
+        guard try transaction.openTurns(of: session.id).isEmpty else {
+            throw ServerError.conflict("status: the session has turns that wait or run; cancel them first")
+        }
+        session.become(status)
+        if status == .stopped {
+            try transaction.cancelJobs(on: .session(session.id))
+            try jobs.enqueue(StopSessionJob.self, session, in: transaction)
+        } else {
+            try jobs.enqueue(InitializeSessionJob.self, session, in: transaction)
         }
     }
 

@@ -13,7 +13,8 @@ struct ClaudeCodeFailure: Sendable {
     }
 
     static let notInstalled = DriverError(
-        "Claude Code is not installed in the sandbox; install it there by: npm install -g @anthropic-ai/claude-code"
+        "Claude Code is not installed where the sandbox finds it; on the server's machine run: "
+            + "npm install -g @anthropic-ai/claude-code"
     )
     static let silent = DriverError("Claude Code was started but does not answer")
 
