@@ -56,6 +56,15 @@ package struct AgentSettings: Sendable, Codable, Equatable {
     }
 }
 
+/// `POST /chat/cancel`: stops this completion, or whatever runs.
+package struct CancelRequest: Sendable, Codable, Equatable {
+    package let completionId: String?
+
+    package init(completionId: String?) {
+        self.completionId = completionId
+    }
+}
+
 /// The answer to `POST /chat` and `POST /chat/cancel`.
 package struct CompletionResponse: Sendable, Codable, Equatable {
     /// Only in the answer to a cancellation.

@@ -158,6 +158,9 @@ extension Chunk: Codable {
 
 /// The place of a chunk: the `id:` of its frame, `<completion>:<sequence>`. The first chunk of a completion has number 1.
 package struct ChunkID: Sendable, Equatable, CustomStringConvertible {
+    /// No answer has so many chunks, and one more is still a number.
+    private static let maximum = 1 << 53
+
     package let completion: String
     package let sequence: Int
 
@@ -169,7 +172,7 @@ package struct ChunkID: Sendable, Equatable, CustomStringConvertible {
     /// Nil for a text that no frame has as its id.
     package init?(_ text: some StringProtocol) {
         guard let colon = text.lastIndex(of: ":"), colon > text.startIndex,
-            let sequence = Int(text[text.index(after: colon)...]), sequence >= 0
+            let sequence = Int(text[text.index(after: colon)...]), (0...Self.maximum).contains(sequence)
         else { return nil }
         self.init(completion: String(text[..<colon]), sequence: sequence)
     }

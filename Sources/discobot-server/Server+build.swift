@@ -32,6 +32,7 @@ package struct Server: Sendable {
             )
         }
         try directories(options).createBase()
+        if options.isLocalProviderEnabled { try SandboxOwner.claim(options.local.root, for: options.databasePath) }
         let store = try await Store(database)
         let parts = try await Parts(options, store: store, logger: logger)
         let services = parts.api
@@ -107,11 +108,11 @@ private struct Parts {
             InitializeSessionJob(sandboxes: sandboxes, workspaces: workspaces),
             StopSessionJob(sandboxes: sandboxes),
             DeleteSessionJob(sandboxes: sandboxes),
-            RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials),
+            RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials, logger: logger),
         ]
         background = [
             JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger),
-            SandboxWatcher(store: store, providers: providers, logger: logger),
+            SandboxWatcher(store: store, jobs: jobs, providers: providers, logger: logger),
             SessionUpkeep(store: store, jobs: jobs, settings: options.upkeep, logger: logger),
         ]
         self.events = events

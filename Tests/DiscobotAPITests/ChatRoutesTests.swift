@@ -154,6 +154,44 @@ struct ChatRoutesTests {
     }
 
     @Test
+    func `the history has each answer behind its question, and a cancelled one in the queue does not free the session`()
+        async throws
+    {
+        try await Fixture.with { fixture in
+            let block = fixture.message("echo begun; sleep 1000", in: "s-1", id: "m-0")
+            _ = try await fixture.client.chat(block) { $0.text.contains("begun") }
+            async let second = fixture.say("echo second", in: "s-1", id: "m-1")
+            while try await fixture.turns(of: "s-1").count < 2 { await Task.yield() }
+            async let third = fixture.say("echo third", in: "s-1", id: "m-2")
+            while try await fixture.turns(of: "s-1").count < 3 { await Task.yield() }
+            let last = try await fixture.turns(of: "s-1").last?["id"].string ?? ""
+            #expect(try await fixture.client.post("\(Self.chat)/s-1/turns/\(last)/cancel", "{}").status == 200)
+            #expect(try await fixture.client.get("/api/projects/local/sessions/s-1").json["status"].string == "running")
+            #expect(try await third.types == ["start", "abort"])
+            #expect(try await fixture.client.post("\(Self.chat)/s-1/cancel", "{}").status == 200)
+            #expect(try await second.text == "second\n")
+            let texts = try await fixture.messages(of: "s-1").map { message in
+                message["parts"].list.compactMap { $0["text"].string }.joined()
+            }
+            #expect(texts == ["echo begun; sleep 1000", "begun\n", "echo second", "second\n", "echo third"])
+        }
+    }
+
+    @Test
+    func `positions that no client can have are as good as none`() async throws {
+        try await Fixture.with { fixture in
+            let answer = try await fixture.say("echo hi", in: "s-1")
+            let turn = answer.ids.first?.split(separator: ":").first ?? ""
+            for position in ["9223372036854775807", "9007199254740992", "99", "-1", "x", ""] {
+                #expect(try await fixture.client.resume("s-1", after: "\(turn):\(position)").status == 204)
+            }
+            #expect(try await fixture.client.resume("s-1", after: "\(turn):0").ids == answer.ids)
+            let minimum = "/api/projects/local/events?since=-9223372036854775808"
+            expectRefusal(try await fixture.client.get(minimum), 400, naming: "since")
+        }
+    }
+
+    @Test
     func `refuses in the order of the contract`() async throws {
         try await Fixture.with { fixture in
             let client = fixture.client
@@ -176,6 +214,8 @@ struct ChatRoutesTests {
                     "agent not found"
                 ),
                 (fixture.message("ls", in: "not/allowed"), 400, "alphanumeric"),
+                (#"{"id":"s-1","mode":"Plan","messages":[\#(part)]}"#, 400, "mode"),
+                (fixture.message("ls", in: "s-1", id: String(repeating: "x", count: 1025)), 400, "messages"),
                 (fixture.message("ls", in: String(repeating: "x", count: 66)), 400, "65"),
             ]
             for (body, status, word) in cases {

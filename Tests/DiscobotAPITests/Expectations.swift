@@ -109,6 +109,25 @@ extension TestServer {
         try await store.write { try $0.insert(session) }
     }
 
+    /// Stores a workspace without anything behind it; returns its id.
+    func insertWorkspace() async throws -> String {
+        let workspace = Workspace(
+            id: .random(),
+            projectID: Project.localID,
+            path: directory.file("none"),
+            displayName: nil,
+            sourceType: .local,
+            provider: "",
+            status: .ready,
+            errorMessage: nil,
+            commit: nil,
+            createdAt: .now,
+            updatedAt: .now
+        )
+        try await store.write { try $0.insert(workspace) }
+        return workspace.id.rawValue
+    }
+
     /// Creates a workspace of a new repository and waits until it is ready; returns its id.
     func makeLocalWorkspace(_ name: String = "repository", project: String = "local") async throws -> String {
         let path = try await directory.makeRepository(name)

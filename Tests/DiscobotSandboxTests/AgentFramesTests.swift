@@ -51,4 +51,11 @@ struct AgentFramesTests {
         let text = ":\n\ndata: {\"type\":\"ping\"}\n\n" + Self.frame(1)
         #expect(try Self.read(text, piece: 5).1.map(\.lines) == ["{\"n\":1}"])
     }
+
+    @Test
+    func `refuses what readers of the stream could take for fields of their own`() {
+        #expect(throws: AgentError.self) {
+            try Self.read("id: turn:1\ndata: {}\rid: turn:9\ndata: x\n\n", piece: 1000)
+        }
+    }
 }

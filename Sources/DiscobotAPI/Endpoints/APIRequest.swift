@@ -75,3 +75,9 @@ func required(_ value: String?, _ message: String) throws -> String {
     guard let value, !value.allSatisfy(\.isWhitespace) else { throw ServerError.invalidArgument(message) }
     return value
 }
+
+/// A text that is stored for every thing of its kind, unless it is too long; throws `invalidArgument`.
+func bounded(_ value: String?, _ name: String, limit: Int = 1024) throws -> String? {
+    guard let value, value.utf8.count > limit else { return value }
+    throw ServerError.invalidArgument("\(name) is longer than \(limit) bytes")
+}

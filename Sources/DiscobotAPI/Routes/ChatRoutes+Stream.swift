@@ -28,20 +28,23 @@ extension ChatRoutes {
         var position = sequence
         for await _ in subscription {
             let before = position
-            var isLast = false
-            var batches: [ChunkBatch] = []
+            var next: TurnChunks
             repeat {
-                (batches, isLast) = try await chat.chunks(of: subscription.turn, after: position)
-                if let last = batches.last?.last {
-                    try await stream.write(batches.frames(of: subscription.turn, after: position))
+                next = try await chat.chunks(of: subscription.turn, after: position)
+                if let last = next.batches.last?.last {
+                    try await stream.write(next.batches.frames(of: subscription.turn, after: position))
                     position = last
                 }
-            } while !batches.isEmpty && !isLast
-            if isLast { return try await stream.write(Self.done) }
-            if position == before { try await stream.write(ServerSentEvent.comment) }
+            } while next.outlook == .more
+            switch next.outlook {
+            case .end: return try await stream.write(Self.done)
+            case .gone: return try await stream.write(Self.removed + Self.done)
+            case .more, .later: if position == before { try await stream.write(ServerSentEvent.comment) }
+            }
         }
     }
 
+    private static let removed = ServerSentEvent(data: #"{"type":"abort","reason":"the session was removed"}"#).bytes
     private static let done = ServerSentEvent(data: "[DONE]").bytes
 
     /// Names the protocol of the chunks.

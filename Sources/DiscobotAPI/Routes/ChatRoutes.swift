@@ -63,6 +63,21 @@ struct ChatRoutes: Sendable {
         let model: String?
         let reasoning: Reasoning?
         let mode: String?
+
+        /// The tools of an agent in an unknown mode would not ask before they are used.
+        private static let modes = ["plan", "ask", "build", "auto", "default"]
+
+        func options() throws -> Turn.Options {
+            let mode = mode.flatMap { $0.isEmpty ? nil : $0 }
+            guard mode.map(Self.modes.contains) ?? true else {
+                throw ServerError.invalidArgument("mode must be one of: \(Self.modes.joined(separator: ", "))")
+            }
+            return Turn.Options(
+                model: try bounded(model, "model"),
+                reasoning: try bounded(reasoning?.level, "reasoning"),
+                mode: mode
+            )
+        }
     }
 
     private func send(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -74,13 +89,14 @@ struct ChatRoutes: Sendable {
         guard let message = messages.last(where: { $0.message.role == .user })?.message else {
             throw ServerError.invalidArgument("messages must hold a message with the role user")
         }
+        _ = try bounded(message.id, "messages: the id of a message")
         let turn = try await chat.send(
             ChatMessage(
                 sessionID: ID(rawValue: id),
                 message: message,
                 workspaceID: body.workspaceId?.nonEmpty,
                 agentID: body.agentId?.nonEmpty,
-                options: Turn.Options(model: body.model, reasoning: body.reasoning?.level, mode: body.mode),
+                options: try body.options(),
                 asksAgain: body.trigger == "regenerate-message"
             ),
             in: project

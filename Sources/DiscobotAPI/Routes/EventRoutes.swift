@@ -82,7 +82,7 @@ struct EventRoutes: Sendable {
         if let id = try request.query("after") ?? request.query("cursor") { return .after(eventID: id) }
         if let id = request.raw.headers[.lastEventID], !id.isEmpty { return .after(eventID: id) }
         guard let text = try request.query("since") else { return .now }
-        if let seconds = Int64(text), abs(seconds) < 1 << 40 {
+        if let seconds = Int64(text), seconds.magnitude < 1 << 40 {
             return .since(Timestamp(milliseconds: seconds * 1000))
         }
         guard let time = Timestamp(rfc3339: text) else {

@@ -55,9 +55,9 @@ struct SessionRoutes: Sendable {
         }
         let session = try await sessions.create(
             body.id.map { ID(rawValue: $0) } ?? .random(),
-            named: try body.name.map { try required($0, "name must not be empty") } ?? "New Session",
+            named: try bounded(body.name.map { try required($0, "name must not be empty") }, "name") ?? "New Session",
             workspace: workspace,
-            agent: body.agentId,
+            agent: body.agentId.flatMap { $0.rawValue.isEmpty ? nil : $0 },
             in: project
         )
         return try .json(SessionResponse(session), status: .created)
@@ -76,8 +76,8 @@ struct SessionRoutes: Sendable {
     private func update(_ request: APIRequest, project: ID<Project>) async throws -> Response {
         let body = try await request.body(UpdateRequest.self)
         let changes = SessionService.Changes(
-            name: try body.name.map { try required($0, "name must not be empty") },
-            displayName: body.displayName.nonEmptyChange,
+            name: try bounded(body.name.map { try required($0, "name must not be empty") }, "name"),
+            displayName: try body.displayName.nonEmptyChange.map { try bounded($0, "displayName") },
             status: try body.status.map(Self.status(named:))
         )
         return try .json(SessionResponse(await sessions.update(request.id("sessionId"), of: project, changes)))

@@ -42,9 +42,9 @@ package struct AgentClient: Sendable {
         try await call(.GET, "/chat/status")
     }
 
-    /// Stops what runs; throws an error of status 409 when nothing does.
-    package func cancel() async throws -> CompletionResponse {
-        try await call(.POST, "/chat/cancel")
+    /// Stops a completion, or whatever runs; throws an error of status 409 when that does not run.
+    package func cancel(_ completion: String? = nil) async throws -> CompletionResponse {
+        try await call(.POST, "/chat/cancel", body: CancelRequest(completionId: completion))
     }
 
     /// - Parameter toolUseID: nil for the question that is pending now.
@@ -166,6 +166,8 @@ package struct AgentClient: Sendable {
             configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 16
             // Whoever asks has its own way of trying again.
             configuration.connectionPool.retryConnectionEstablishment = false
+            // A sandbox must not lead the server elsewhere.
+            configuration.redirectConfiguration = .disallow
             return configuration
         }()
     )

@@ -8,10 +8,13 @@ struct AgentFrames {
     /// Whether the agent has said that nothing follows.
     private(set) var isDone = false
     /// A single frame above this is no chunk.
-    private static let maximumFrame = 40 << 20
+    private static let maximumFrame = 8 << 20
+    /// Whoever controls the sandbox could go on for ever.
+    private static let maximumAnswer = 512 << 20
     /// The number of the last chunk that was handed out.
     private var last: Int
     private var line: [UInt8] = []
+    private var size = 0
     private var frameNumber: Int?
 
     init(after sequence: Int) {
@@ -38,6 +41,10 @@ struct AgentFrames {
         guard line.count <= Self.maximumFrame else {
             throw AgentError(.invalidAnswer, "the sandbox's agent sent a chunk that is too large")
         }
+        size += bytes.count
+        guard size <= Self.maximumAnswer else {
+            throw AgentError(.invalidAnswer, "the sandbox's agent answers without end")
+        }
         guard last > before else { return nil }
         return ChunkBatch(first: before + 1, last: last, lines: String(decoding: lines, as: UTF8.self))
     }
@@ -57,6 +64,10 @@ struct AgentFrames {
             } else if let number = frameNumber, number > last {
                 guard number == last + 1 else {
                     throw AgentError(.invalidAnswer, "the sandbox's agent left out chunks")
+                }
+                // A carriage return would begin a field of its own for those who read the stream.
+                guard !data.contains(where: { $0 < 0x20 }) else {
+                    throw AgentError(.invalidAnswer, "the sandbox's agent sent a chunk with control characters")
                 }
                 if !isFirst { lines.append(UInt8(ascii: "\n")) }
                 lines.append(contentsOf: data)

@@ -93,10 +93,12 @@ extension ChatService {
                 "messages: another message with the id \(chat.message.id) has been sent; give each its own id"
             )
         }
-        guard let turn = try transaction.turn(of: chat.message.id, in: chat.sessionID), !chat.asksAgain else {
-            return nil
+        guard let turn = try transaction.turn(of: chat.message.id, in: chat.sessionID) else { return nil }
+        return switch turn.status {
+        case .queued, .running: turn
+        case .completed: chat.asksAgain ? nil : turn
+        case .failed, .cancelled: nil
         }
-        return turn.status == .failed || turn.status == .cancelled ? nil : turn
     }
 }
 
@@ -107,7 +109,8 @@ extension Session {
     /// The text of a conversation's first message, cut where it is long.
     static func name(from message: UIMessage) -> String {
         let text = message.parts.lazy.compactMap { if case .text(let text) = $0 { text } else { nil } }.first ?? ""
-        let trimmed = text.trimmingWhitespace
+        // A character may be made of any number of code points.
+        let trimmed = String(text.unicodeScalars.prefix(8 * maximumName)).trimmingWhitespace
         guard !trimmed.isEmpty else { return "New Session" }
         return trimmed.count > maximumName ? trimmed.prefix(maximumName) + "..." : String(trimmed)
     }

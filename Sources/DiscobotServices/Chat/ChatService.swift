@@ -45,7 +45,7 @@ package struct ChatService: Sendable {
             guard let session = try transaction.session(id, of: project) else { throw Self.notFound }
             return try transaction.agent(for: session).agentType
         }
-        let agent = try await sandboxes.agent(of: id, in: project)
+        let agent = try await sandboxes.agent(of: id, in: project, patience: .seconds(60))
         return try await translatingSandboxErrors { try await agent.models(of: type) }
     }
 
@@ -64,16 +64,19 @@ extension ChatService {
         feed.unsubscribe(subscription)
     }
 
-    /// The next chunks of a turn, of which the first may be older than asked for, and whether there will be no more.
-    package func chunks(of turn: ID<Turn>, after sequence: Int) async throws -> (batches: [ChunkBatch], isLast: Bool) {
+    /// The next chunks of a turn.
+    package func chunks(of turn: ID<Turn>, after sequence: Int) async throws -> TurnChunks {
         try await store.read { transaction in
             let batches = try transaction.chunks(of: turn, after: sequence, limit: Self.readLimit)
-            guard batches.count < Self.readLimit else { return (batches, false) }
-            return (batches, try transaction.turn(turn)?.status.isEnded ?? true)
+            guard let turn = try transaction.turn(turn) else { return TurnChunks(batches: [], outlook: .gone) }
+            if let last = batches.last?.last, last < turn.chunkCount {
+                return TurnChunks(batches: batches, outlook: .more)
+            }
+            return TurnChunks(batches: batches, outlook: turn.status.isEnded ? .end : .later)
         }
     }
 
-    /// Batches at once: a client that does not read holds so much, which is about a megabyte.
+    /// Batches at once; their size is bounded too, since a client that does not read holds so much.
     private static let readLimit = 16
 
     /// Where a client that comes back reads on: after the chunk that it had last, or at the beginning of the turn that
@@ -87,6 +90,7 @@ extension ChatService {
             guard let session = try transaction.session(id) else { return nil }
             guard session.projectID == project else { throw Self.foreign }
             if let last, let turn = try transaction.turn(ID(rawValue: last.completion)), turn.sessionID == id,
+                last.sequence <= turn.chunkCount,
                 try !turn.status.isEnded || !transaction.chunks(of: turn.id, after: last.sequence, limit: 1).isEmpty
             {
                 return last
@@ -96,6 +100,24 @@ extension ChatService {
     }
 
     static let foreign = ServerError.forbidden("session does not belong to this project")
+}
+
+/// Some chunks of a turn.
+package struct TurnChunks: Sendable {
+    package enum Outlook: Sendable {
+        /// There are more already.
+        case more
+        /// Followers are woken when there are more.
+        case later
+        /// There will be no more.
+        case end
+        /// The turn has been removed with its session.
+        case gone
+    }
+
+    /// The first one may begin before what was asked for.
+    package let batches: [ChunkBatch]
+    package let outlook: Outlook
 }
 
 // MARK: - Cancelling, questions

@@ -33,13 +33,16 @@ extension Transaction {
         guard try end(turn.id, as: status, error: error) else { return }
         if !answer.message.parts.isEmpty || error != nil {
             let metadata = TurnMetadata(turnId: turn.id, status: status.rawValue, error: error)
-            try append(try Message(answer.message, session: session, metadata: try metadata.json()))
+            let message = try Message(answer.message, session: session, metadata: try metadata.json())
+            try append(message, answering: turn.messageID)
         }
         try release(session, in: project)
     }
 
     private func release(_ id: ID<Session>, in project: ID<Project>) throws {
-        guard var session = try session(id, of: project), session.status == .running else { return }
+        guard var session = try session(id, of: project), session.status == .running,
+            try openTurns(of: id).first?.status != .running
+        else { return }
         session.become(.ready)
         try update(session)
         try append(.sessionUpdated(session), to: project)

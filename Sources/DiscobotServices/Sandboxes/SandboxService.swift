@@ -9,7 +9,7 @@ import ServiceLifecycle
 /// The sandboxes of sessions: made and started by jobs, used through their agents.
 package struct SandboxService: Sendable {
     let store: Store
-    private let jobs: JobQueue
+    let jobs: JobQueue
     private let events: EventBroker
     private let providers: SandboxProviders
     private let secrets: SecretBox
@@ -32,28 +32,43 @@ package struct SandboxService: Sendable {
         self.limits = limits
     }
 
-    /// The agent of a session whose sandbox runs; nil otherwise. Nothing is started.
+    /// The agent of a session whose sandbox runs; nil otherwise, and when the secret that it asks for is lost. Nothing is
+    /// started.
     package func runningAgent(of session: Session) async throws -> AgentClient? {
         guard let name = session.sandboxProvider, session.status != .removing else { return nil }
         return try await translatingSandboxErrors {
             let provider = try providers.provider(named: name)
-            guard try await provider.sandbox(of: session.id)?.status == .running else { return nil }
-            return AgentClient(
-                endpoint: try await provider.endpoint(of: session.id),
-                secret: try await secret(of: session.id)
-            )
+            guard try await provider.sandbox(of: session.id)?.status == .running,
+                let secret = try await knownSecret(of: session.id)
+            else { return nil }
+            return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: secret)
         }
     }
 
     /// The agent of a session, whose sandbox is started, or made anew, when it does not run.
     ///
-    /// Waits as long as the preparation takes. Throws `operationFailed` with the reason when that fails, and `notFound`
-    /// when the session is gone.
-    package func agent(of id: ID<Session>, in project: ID<Project>) async throws -> AgentClient {
+    /// Waits as long as the preparation takes, or throws `unavailable` after `patience`. Throws `operationFailed` with the
+    /// reason when the preparation fails, and `notFound` when the session is gone.
+    package func agent(
+        of id: ID<Session>,
+        in project: ID<Project>,
+        patience: Duration? = nil
+    ) async throws -> AgentClient {
         let subscription = try await events.subscribe(to: project, from: .now)
         defer { events.unsubscribe(subscription) }
         return try await withGracefulShutdownHandler {
-            try await agent(of: id, in: project, subscription)
+            try await withThrowingTaskGroup(of: AgentClient.self) { group in
+                group.addTask { try await agent(of: id, in: project, subscription) }
+                if let patience {
+                    group.addTask {
+                        try await Task.sleep(for: patience)
+                        throw ServerError(.unavailable, "the session is still being prepared; try again later")
+                    }
+                }
+                defer { group.cancelAll() }
+                guard let agent = try await group.next() else { throw CancellationError() }
+                return agent
+            }
         } onGracefulShutdown: {
             subscription.finish()
         }
@@ -76,12 +91,10 @@ package struct SandboxService: Sendable {
             } else if session.status == .error, restarts > 0 {
                 throw ServerError(.operationFailed, session.errorMessage ?? "the session could not be prepared")
             }
-            if !session.status.isPreparing {
-                guard restarts < Self.maximumRestarts else {
-                    throw ServerError(.operationFailed, "the sandbox ends as soon as it has started")
-                }
-                restarts += 1
-                try await restart(id, in: project)
+            guard try await restart(id, in: project) else { continue }
+            restarts += 1
+            guard restarts <= Self.maximumRestarts else {
+                throw ServerError(.operationFailed, "the sandbox ends as soon as it has started")
             }
         }
         throw CancellationError()
@@ -89,33 +102,38 @@ package struct SandboxService: Sendable {
 
     private static let maximumRestarts = 3
 
-    /// Prepares a session anew, unless that is under way.
-    private func restart(_ id: ID<Session>, in project: ID<Project>) async throws {
+    /// Prepares a session anew; false when that is under way.
+    private func restart(_ id: ID<Session>, in project: ID<Project>) async throws -> Bool {
         try await store.write { transaction in
-            guard var session = try transaction.session(id, of: project), !session.status.isPreparing,
-                session.status.canBecome(.reinitializing)
-            else { return }
-            session.become(.reinitializing)
-            try transaction.update(session)
-            try transaction.append(.sessionUpdated(session), to: project)
-            try jobs.enqueue(InitializeSessionJob.self, session, in: transaction)
+            guard var session = try transaction.session(id, of: project),
+                try !session.status.isPreparing
+                    || !transaction.hasActiveJob(InitializeSessionJob.kind, on: .session(id))
+            else { return false }
+            if session.status.canBecome(.reinitializing) {
+                session.become(.reinitializing)
+                try transaction.update(session)
+                try transaction.append(.sessionUpdated(session), to: project)
+            }
+            return try jobs.enqueue(InitializeSessionJob.self, session, in: transaction)
         }
     }
 
-    /// The secret that the session's agent asks for; drawn once.
-    func secret(of id: ID<Session>) async throws -> AgentSecret {
-        let place = "sessions/\(id)/sandbox_secret"
-        if let sealed = try await store.read({ try $0.sandboxSecret(of: id) }) {
-            return AgentSecret(value: try secrets.open(sealed, for: place))
-        }
-        let fresh = try secrets.seal(AgentSecret.random().value, for: place)
-        let sealed = try await store.write { transaction in
-            if let earlier = try transaction.sandboxSecret(of: id) { return earlier }
-            try transaction.setSandboxSecret(fresh, of: id)
-            return fresh
-        }
-        return AgentSecret(value: try secrets.open(sealed, for: place))
+    /// The secret that the session's agent asks for; nil when there is none yet, or none that can be opened.
+    func knownSecret(of id: ID<Session>) async throws -> AgentSecret? {
+        guard let sealed = try await store.read({ try $0.sandboxSecret(of: id) }) else { return nil }
+        return (try? secrets.open(sealed, for: Self.place(of: id))).map(AgentSecret.init)
     }
+
+    /// The secret for a sandbox that is made now: a new one where none is known.
+    func secretForCreation(of id: ID<Session>) async throws -> AgentSecret {
+        if let known = try await knownSecret(of: id) { return known }
+        let secret = AgentSecret.random()
+        let sealed = try secrets.seal(secret.value, for: Self.place(of: id))
+        try await store.write { try $0.setSandboxSecret(sealed, of: id) }
+        return secret
+    }
+
+    private static func place(of id: ID<Session>) -> String { "sessions/\(id)/sandbox_secret" }
 
     /// The provider of a session's sandbox: the one that it has been made with, else the workspace's, else the default.
     func provider(of session: Session, _ workspace: Workspace) async throws -> any SandboxProvider {

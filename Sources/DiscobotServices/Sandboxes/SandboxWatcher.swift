@@ -13,11 +13,13 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
     private static let pause: Duration = .seconds(5)
 
     private let store: Store
+    private let jobs: JobQueue
     private let providers: SandboxProviders
     private let logger: Logger
 
-    package init(store: Store, providers: SandboxProviders, logger: Logger) {
+    package init(store: Store, jobs: JobQueue, providers: SandboxProviders, logger: Logger) {
         self.store = store
+        self.jobs = jobs
         self.providers = providers
         self.logger = logger
     }
@@ -40,7 +42,7 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
                 continue
             }
             await logged { try await compare(session, with: provider) }
-            try await store.write { try $0.releaseIdle(session.id) }
+            await logged { try await store.write { try $0.releaseIdle(session.id) } }
         }
     }
 
@@ -60,6 +62,16 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
         }
         guard session.sandboxProvider == provider.name else { return }
         try await compare(session, with: provider)
+        if change.sandbox?.status == .running { try await stopUnused(session) }
+    }
+
+    /// Nobody else would stop a sandbox that runs although its session does not.
+    private func stopUnused(_ session: Session) async throws {
+        guard session.status == .stopped || session.status == .error else { return }
+        try await store.write { transaction in
+            guard try !transaction.hasActiveJob(on: .session(session.id)) else { return }
+            try jobs.enqueue(StopSessionJob.self, session, in: transaction)
+        }
     }
 
     /// Looks at the sandbox as it is now: what was told may be older than what a job has done since.

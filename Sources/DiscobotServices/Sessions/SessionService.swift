@@ -54,8 +54,8 @@ package struct SessionService: Sendable {
     ) async throws -> Session {
         try await store.write { transaction in
             if let session = try transaction.session(id) {
-                guard session.projectID == project, session.workspaceID == workspace else {
-                    throw ServerError.conflict("id: another session has this id")
+                guard session.projectID == project, session.workspaceID == workspace, session.status != .removing else {
+                    throw ServerError.conflict("id: another session has this id, or is being removed with it")
                 }
                 return session
             }

@@ -36,13 +36,17 @@ package struct SessionUpkeep: Service, CustomStringConvertible {
         try? await cancelWhenGracefulShutdown {
             while true {
                 try await Task.sleep(for: settings.checkInterval)
-                do {
-                    try await stopIdle()
-                    try await forgetChunks()
-                } catch {
-                    logger.error("upkeep of sessions failed", metadata: ["error": "\(error)"])
-                }
+                await logged { try await stopIdle() }
+                await logged { try await forgetChunks() }
             }
+        }
+    }
+
+    private func logged(_ body: () async throws -> Void) async {
+        do {
+            try await body()
+        } catch {
+            logger.error("upkeep of sessions failed", metadata: ["error": "\(error)"])
         }
     }
 

@@ -4,7 +4,8 @@ import DiscobotModel
 import DiscobotStore
 
 extension Transaction {
-    /// Stores a session and starts to prepare it; throws `invalidArgument` for an id that none may have, and for a
+    /// Stores a session and starts to prepare it; throws `conflict` while an earlier one with its id is being removed, and
+    /// `invalidArgument` for an id that none may have, and for a
     /// workspace or an agent that the project does not have.
     func createSession(
         _ id: ID<Session>,
@@ -15,6 +16,9 @@ extension Transaction {
         jobs: JobQueue
     ) throws -> Session {
         try id.checkAsSession()
+        guard try !hasActiveJob(DeleteSessionJob.kind, on: .session(id)) else {
+            throw ServerError.conflict("id: the session that had this id is still being removed")
+        }
         guard let workspace = try workspace(workspaceID, of: project) else {
             throw ServerError.invalidArgument("workspace not found: \(workspaceID)")
         }

@@ -25,6 +25,7 @@ extension Migration {
                 options TEXT NOT NULL,
                 status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled')),
                 chunk_count BIGINT NOT NULL DEFAULT 0,
+                has_chunks BIGINT NOT NULL DEFAULT 1 CHECK (has_chunks IN (0, 1)),
                 cancel_requested BIGINT NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
                 error TEXT,
                 created_at BIGINT NOT NULL,
@@ -34,8 +35,9 @@ extension Migration {
             )
             """,
             "CREATE UNIQUE INDEX turns_one_running ON turns (session_id) WHERE status = 'running'",
+            "CREATE INDEX turns_open ON turns (session_id, position) WHERE status IN ('queued', 'running')",
             "CREATE INDEX turns_by_message ON turns (session_id, message_id)",
-            "CREATE INDEX turns_ended ON turns (ended_at) WHERE ended_at IS NOT NULL",
+            "CREATE INDEX turns_ended ON turns (ended_at) WHERE ended_at IS NOT NULL AND has_chunks = 1",
             // Rows of several chunks: a stream of thousands costs a commit for each batch, not for each chunk.
             """
             CREATE TABLE turn_chunks (

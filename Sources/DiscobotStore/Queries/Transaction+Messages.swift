@@ -16,15 +16,24 @@ extension Transaction {
             .map(Message.init)
     }
 
-    /// Stores a message at the end of its conversation; false when there is one with its id.
+    /// Stores a message of the user at the end of its conversation, or the answer to one right behind it; false when there
+    /// is one with its id.
     @discardableResult
-    package func append(_ message: Message) throws -> Bool {
-        try execute(
+    package func append(_ message: Message, answering question: String? = nil) throws -> Bool {
+        // Messages of the user have even positions, with room for the answer that may come after the next message.
+        let end: SQL =
+            "(SELECT COALESCE(MAX(position), 0) / 2 * 2 + 2 FROM messages WHERE session_id = \(message.sessionID))"
+        let position: SQL =
+            question.map {
+                """
+                COALESCE((SELECT position + 1 FROM messages WHERE session_id = \(message.sessionID) AND id = \($0)), \(end))
+                """
+            } ?? end
+        return try execute(
             """
             INSERT INTO messages (\(Message.columns), position)
             VALUES (\(message.id), \(message.sessionID), \(message.role), \(message.parts), \(message.metadata),
-                \(message.createdAt),
-                (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE session_id = \(message.sessionID)))
+                \(message.createdAt), \(position))
             ON CONFLICT DO NOTHING
             """
         ) > 0

@@ -60,15 +60,8 @@ extension Transaction {
     /// Removes the project and all its rows, children first, and stops its jobs.
     package func delete(_ project: ID<Project>) throws {
         try cancelJobs(of: project)
-        let sessions: SQL = "(SELECT id FROM sessions WHERE project_id = \(project))"
+        for session in try allSessions(of: project) { try deleteSession(session.id) }
         let agents: SQL = "(SELECT id FROM agents WHERE project_id = \(project))"
-        try execute(
-            "DELETE FROM turn_chunks WHERE turn_id IN (SELECT id FROM turns WHERE session_id IN \(sessions))"
-        )
-        try execute("DELETE FROM turns WHERE session_id IN \(sessions)")
-        try execute("DELETE FROM messages WHERE session_id IN \(sessions)")
-        try execute("DELETE FROM terminal_history WHERE session_id IN \(sessions)")
-        try execute("DELETE FROM sessions WHERE project_id = \(project)")
         try execute("DELETE FROM workspaces WHERE project_id = \(project)")
         try execute("DELETE FROM agent_mcp_servers WHERE agent_id IN \(agents)")
         try execute("DELETE FROM agents WHERE project_id = \(project)")

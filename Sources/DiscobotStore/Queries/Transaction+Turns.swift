@@ -93,16 +93,21 @@ extension Transaction {
         return true
     }
 
-    /// The chunks after number `sequence`, some batches at a time; the first batch may begin before it.
+    /// The chunks after number `sequence`, at most `limit` batches and about a megabyte at a time; the first batch may begin
+    /// before it.
     package func chunks(of turn: ID<Turn>, after sequence: Int, limit: Int) throws -> [ChunkBatch] {
         // From the batch that holds the next chunk on: the last one that begins at or before it.
         try rows(
             """
-            SELECT first_sequence, last_sequence, lines FROM turn_chunks
-            WHERE turn_id = \(turn) AND last_sequence > \(sequence) AND first_sequence >= (
-                SELECT COALESCE(MAX(first_sequence), 0) FROM turn_chunks
-                WHERE turn_id = \(turn) AND first_sequence <= \(sequence + 1))
-            ORDER BY first_sequence LIMIT \(limit)
+            SELECT first_sequence, last_sequence, lines FROM (
+                SELECT first_sequence, last_sequence, lines,
+                    SUM(LENGTH(lines)) OVER (ORDER BY first_sequence) - LENGTH(lines) AS size_before
+                FROM turn_chunks
+                WHERE turn_id = \(turn) AND last_sequence > \(sequence) AND first_sequence >= (
+                    SELECT COALESCE(MAX(first_sequence), 0) FROM turn_chunks
+                    WHERE turn_id = \(turn) AND first_sequence - 1 <= \(sequence))
+                ORDER BY first_sequence LIMIT \(limit)
+            ) AS next WHERE size_before < 1048576 ORDER BY first_sequence
             """
         ).map {
             ChunkBatch(
@@ -118,13 +123,13 @@ extension Transaction {
     package func deleteChunks(endedBefore time: Timestamp) throws -> Int {
         let turns = try rows(
             """
-            SELECT id FROM turns WHERE ended_at IS NOT NULL AND ended_at < \(time) AND EXISTS (
-                SELECT 1 FROM turn_chunks WHERE turn_id = turns.id)
-            ORDER BY ended_at LIMIT 100
+            SELECT id FROM turns WHERE ended_at IS NOT NULL AND has_chunks = 1 AND ended_at < \(time)
+            ORDER BY ended_at LIMIT 10
             """
         ).map { row -> ID<Turn> in try row.value("id") }
         guard !turns.isEmpty else { return 0 }
-        return try execute("DELETE FROM turn_chunks WHERE turn_id IN \(list: turns)") > 0 ? turns.count : 0
+        try execute("DELETE FROM turn_chunks WHERE turn_id IN \(list: turns)")
+        return try execute("UPDATE turns SET has_chunks = 0 WHERE id IN \(list: turns)")
     }
 }
 

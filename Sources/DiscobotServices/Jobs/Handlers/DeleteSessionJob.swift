@@ -15,7 +15,7 @@ package struct DeleteSessionJob: JobHandler {
     }
 
     package static let kind: Job.Kind = "session_delete"
-    package static let policy = JobPolicy(concurrency: 2, priority: 5, queues: true)
+    package static let policy = JobPolicy(concurrency: 2, priority: 5, queues: true, maxAttempts: 10)
 
     private let sandboxes: SandboxService
 
@@ -24,20 +24,21 @@ package struct DeleteSessionJob: JobHandler {
     }
 
     package func run(_ payload: Payload) async throws -> JobResult {
+        // The id may have become another session's.
+        let status = try await sandboxes.store.read { try $0.session(payload.sessionId)?.status }
+        guard status == nil || status == .removing else { return { _ in } }
         try await sandboxes.remove(payload.sessionId)
-        if let directory = payload.repository { try await Self.release(payload.sessionId, in: directory) }
+        if let directory = payload.repository { await Self.release(payload.sessionId, in: directory) }
         return { transaction in
             guard try transaction.deleteSession(payload.sessionId) else { return }
             try transaction.append(.sessionUpdated(payload.sessionId, .removed), to: payload.projectId)
         }
     }
 
-    /// A repository that is gone keeps nothing.
-    private static func release(_ session: ID<Session>, in directory: String) async throws {
+    /// As far as it goes: a repository that is gone keeps nothing, and in one that cannot be written a commit stays.
+    private static func release(_ session: ID<Session>, in directory: String) async {
         guard let repository = try? await GitRepository.open(directory) else { return }
-        try await translatingGitErrors("release the session's commit") {
-            try await repository.removeRef(session.keepRef)
-        }
+        try? await repository.removeRef(session.keepRef)
     }
 
     /// The session stays `removing`; deleting it again starts over.

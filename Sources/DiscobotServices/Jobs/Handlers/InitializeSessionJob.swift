@@ -14,7 +14,8 @@ package struct InitializeSessionJob: JobHandler {
     }
 
     package static let kind: Job.Kind = "session_init"
-    package static let policy = JobPolicy(concurrency: 8)
+    /// Most of them wait, for clones and for agents; the time is that of both.
+    package static let policy = JobPolicy(concurrency: 64, timeout: .seconds(1500))
 
     /// How long the agent in a new sandbox may take to make its working copy.
     private static let agentPatience: Duration = .seconds(300)
@@ -39,7 +40,7 @@ package struct InitializeSessionJob: JobHandler {
         let provider = try await sandboxes.provider(of: session, workspace)
         let prepared = try await settleSource(session, repository, provider)
         try await translatingSandboxErrors {
-            if try await !isUsable(prepared, provider) {
+            if try await !isAlive(prepared, provider) {
                 try await start(prepared, workspace, provider)
             }
             try await waitForAgent(prepared, provider)
@@ -47,8 +48,10 @@ package struct InitializeSessionJob: JobHandler {
         return { try Self.change(payload, to: .ready, in: $0) }
     }
 
+    /// A sandbox that runs and is no use is stopped.
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {
-        try Self.change(payload, to: .error, in: transaction) { $0.errorMessage = reason }
+        let failed = try Self.change(payload, to: .error, in: transaction) { $0.errorMessage = reason }
+        if let failed { try sandboxes.jobs.enqueue(StopSessionJob.self, failed, in: transaction) }
     }
 
     /// Finds the session's agent and workspace; nil when the session is gone or about to go.
@@ -62,7 +65,7 @@ package struct InitializeSessionJob: JobHandler {
             }
             let agent = try transaction.agent(for: session)
             let isCloning = workspace.sourceType == .git && workspace.status != .ready
-            let status: SessionStatus = isCloning ? .cloning : session.status
+            let status = isCloning && session.status.canBecome(.cloning) ? .cloning : session.status
             let begun = try Self.change(payload, to: status, in: transaction) { $0.agentID = agent.id }
             return begun.map { ($0, workspace) }
         }
@@ -80,6 +83,8 @@ package struct InitializeSessionJob: JobHandler {
             if let commit { try await repository.setRef(session.id.keepRef, to: commit) }
             return commit
         }
+        // What is left of an earlier session with this id is not this one's.
+        if session.sandboxProvider == nil { try await sandboxes.remove(session.id) }
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
         let changed = try await sandboxes.store.write { transaction in
             try Self.change(payload, to: .creatingSandbox, in: transaction) {
@@ -92,10 +97,12 @@ package struct InitializeSessionJob: JobHandler {
         return changed
     }
 
-    private func isUsable(_ session: Session, _ provider: any SandboxProvider) async throws -> Bool {
-        guard try await provider.sandbox(of: session.id)?.status == .running else { return false }
-        let agent = try await client(session, provider)
-        return (try? await agent.health().connected) == true
+    /// Whether the sandbox runs and its agent has nothing to complain of; it may still be making its working copy.
+    private func isAlive(_ session: Session, _ provider: any SandboxProvider) async throws -> Bool {
+        guard try await provider.sandbox(of: session.id)?.status == .running,
+            let agent = try await client(session, provider), let health = try? await agent.health()
+        else { return false }
+        return health.error == nil
     }
 
     private func start(_ session: Session, _ workspace: Workspace, _ provider: any SandboxProvider) async throws {
@@ -107,7 +114,7 @@ package struct InitializeSessionJob: JobHandler {
                 workspacePath: session.workspacePath ?? workspace.path,
                 workspaceSource: workspace.path,
                 workspaceCommit: session.workspaceCommit,
-                secretVerifier: try await sandboxes.secret(of: session.id).verifier(),
+                secretVerifier: try await sandboxes.secretForCreation(of: session.id).verifier(),
                 network: workspace.network,
                 limits: sandboxes.limits
             )
@@ -115,17 +122,17 @@ package struct InitializeSessionJob: JobHandler {
         try await provider.start(session.id)
     }
 
-    private func client(_ session: Session, _ provider: any SandboxProvider) async throws -> AgentClient {
-        AgentClient(
-            endpoint: try await provider.endpoint(of: session.id),
-            secret: try await sandboxes.secret(of: session.id)
-        )
+    private func client(_ session: Session, _ provider: any SandboxProvider) async throws -> AgentClient? {
+        guard let secret = try await sandboxes.knownSecret(of: session.id) else { return nil }
+        return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: secret)
     }
 
     /// Asks the agent until its working copy is ready. Nobody tells when a socket begins to answer, so it is tried
     /// again after a wait that grows from a few milliseconds.
     private func waitForAgent(_ session: Session, _ provider: any SandboxProvider) async throws {
-        let agent = try await client(session, provider)
+        guard let agent = try await client(session, provider) else {
+            throw ServerError(.operationFailed, "the secret of the session's sandbox is lost")
+        }
         let deadline = ContinuousClock.now + Self.agentPatience
         var pause: Duration = .milliseconds(3)
         while ContinuousClock.now < deadline {

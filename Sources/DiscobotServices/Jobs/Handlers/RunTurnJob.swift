@@ -4,20 +4,21 @@ import DiscobotAgentAPI
 package import DiscobotModel
 import DiscobotSandbox
 package import DiscobotStore
+package import Logging
 
-/// Carries a user's message to the session's agent, and what the agent answers into the log.
+/// Carries the next message of a session to its agent, and what the agent answers into the log.
 ///
+/// There is a job for each turn, and it runs whichever is next: a job that was interrupted may come back behind others.
 /// The agent works on whatever becomes of the server. The next attempt goes on after the last chunk that is stored, so
 /// no chunk is lost and none is stored twice.
 package struct RunTurnJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
         let sessionId: ID<Session>
-        let turnId: ID<Turn>
     }
 
     package static let kind: Job.Kind = "turn"
-    /// A turn may wait for its user for hours. Attempts are only used up by servers that die.
+    /// A turn may wait for its user for hours. Attempts are used up by servers that die, and by a database that fails.
     package static let policy = JobPolicy(
         concurrency: 1000,
         queues: true,
@@ -26,41 +27,35 @@ package struct RunTurnJob: JobHandler {
         drains: false
     )
 
-    /// How often in a row an agent may be out of reach while its sandbox runs; about a minute with the pauses between.
-    private static let patience = 60
+    /// How long an agent may be out of reach, without a new chunk, while its sandbox runs.
+    private static let patience: Duration = .seconds(60)
 
     private let sandboxes: SandboxService
     private let feed: TurnFeed
     /// What the agents' environments hold.
     private let credentials: AgentCredentials
+    private let logger: Logger
 
-    package init(sandboxes: SandboxService, feed: TurnFeed, credentials: AgentCredentials) {
+    package init(sandboxes: SandboxService, feed: TurnFeed, credentials: AgentCredentials, logger: Logger) {
         self.sandboxes = sandboxes
         self.feed = feed
         self.credentials = credentials
+        self.logger = logger
     }
 
     private var store: Store { sandboxes.store }
 
     package func run(_ payload: Payload) async throws -> JobResult {
-        guard let turn = try await store.read({ try $0.turn(payload.turnId) }), !turn.status.isEnded else {
+        guard let turn = try await store.read({ try $0.openTurns(of: payload.sessionId).first }) else {
             return { _ in }
         }
-        let ending: ChunkSequence.Ending
-        do {
-            try await relay(payload, turn)
-            ending = .failed(message: "the agent ended its answer without saying so")
-        } catch is TurnCancelled {
-            ending = .aborted(reason: "the turn was cancelled")
-        } catch let error as ServerError where error.isOfTurn {
-            ending = .failed(message: error.message)
-        }
+        let ending = try await ending(of: turn, payload)
         let answer = try await store.read { try $0.answer(of: turn) }
         return { try $0.finish(answer, of: payload.sessionId, in: payload.projectId, otherwise: ending) }
     }
 
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {
-        guard let turn = try transaction.turn(payload.turnId) else { return }
+        guard let turn = try transaction.openTurns(of: payload.sessionId).first else { return }
         let answer = try transaction.answer(of: turn)
         try transaction.finish(
             answer,
@@ -70,30 +65,47 @@ package struct RunTurnJob: JobHandler {
         )
     }
 
-    /// Follows the agent to the end of its answer, through losses of the connection and of the sandbox.
-    private func relay(_ payload: Payload, _ turn: Turn) async throws {
-        var failures = 0
+    /// Follows the turn to its end; returns how it ends where the agent has not said so.
+    private func ending(of turn: Turn, _ payload: Payload) async throws -> ChunkSequence.Ending {
+        do {
+            try await relay(turn, payload)
+            return .failed(message: "the agent ended its answer without saying so")
+        } catch is TurnCancelled {
+            try await stopAgent(of: turn, payload)
+            return .aborted(reason: "the turn was cancelled")
+        } catch let error as ServerError where error.isOfTurn {
+            logger.warning(
+                "turn failed",
+                metadata: ["session": "\(turn.sessionID)", "turn": "\(turn.id)", "error": "\(error)"]
+            )
+            return .failed(message: error.message)
+        }
+    }
+
+    /// Follows the agent through losses of the connection and of the sandbox.
+    private func relay(_ turn: Turn, _ payload: Payload) async throws {
+        var last = (chunkCount: -1, time: ContinuousClock.now)
         while true {
             let agent = try await untilCancelled(turn.id) {
                 try await sandboxes.agent(of: payload.sessionId, in: payload.projectId)
             }
-            let before = try await begin(payload)
+            let chunkCount = try await begin(turn, payload)
+            if chunkCount > last.chunkCount { last = (chunkCount, .now) }
             do {
-                return try await converse(with: agent, payload)
+                return try await converse(with: agent, turn.id, payload)
             } catch let error as AgentError {
                 try Task.checkCancellation()
-                let stored = try await store.read { try $0.turn(turn.id)?.chunkCount }
-                failures = stored == before ? failures + 1 : 1
-                guard error.code == .unreachable, failures < Self.patience else { throw ServerError(ofTurn: error) }
-                try await Task.sleep(for: min(.milliseconds(50) * failures, .seconds(1)))
+                let waited = last.time.duration(to: .now)
+                guard error.isPassing, waited < Self.patience else { throw ServerError(ofTurn: error) }
+                try await Task.sleep(for: min(max(waited / 10, .milliseconds(50)), .seconds(1)))
             }
         }
     }
 
     /// Notes that the agent works; returns how many chunks are stored.
-    private func begin(_ payload: Payload) async throws -> Int {
+    private func begin(_ turn: Turn, _ payload: Payload) async throws -> Int {
         try await store.write { transaction in
-            guard try transaction.begin(payload.turnId), let turn = try transaction.turn(payload.turnId),
+            guard try transaction.begin(turn.id), let turn = try transaction.turn(turn.id),
                 var session = try transaction.session(payload.sessionId, of: payload.projectId)
             else { throw TurnCancelled() }
             if session.status == .ready {
@@ -108,18 +120,18 @@ package struct RunTurnJob: JobHandler {
     }
 
     /// Starts the turn unless it is known to have begun, and stores its chunks as they come.
-    private func converse(with agent: AgentClient, _ payload: Payload) async throws {
-        let (turn, request) = try await store.read { try Self.request(payload, $0) }
+    private func converse(with agent: AgentClient, _ id: ID<Turn>, _ payload: Payload) async throws {
+        let (turn, request) = try await store.read { try Self.request(id, payload, $0) }
         if turn.chunkCount == 0 { try await start(request, with: agent) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                try await agent.follow(turn.id.rawValue, after: turn.chunkCount) { batch in
-                    let isNext = try await store.write { try $0.append(batch, to: turn.id) }
+                try await agent.follow(id.rawValue, after: turn.chunkCount) { batch in
+                    let isNext = try await store.write { try $0.append(batch, to: id) }
                     // Another server follows the agent, or the turn is over.
                     guard isNext else { throw CancellationError() }
                 }
             }
-            group.addTask { try await passOnCancellation(of: turn.id, to: agent) }
+            group.addTask { try await passOnCancellation(of: id, to: agent) }
             defer { group.cancelAll() }
             try await group.next()
         }
@@ -137,8 +149,12 @@ package struct RunTurnJob: JobHandler {
         }
     }
 
-    private static func request(_ payload: Payload, _ transaction: Transaction) throws -> (Turn, StartRequest) {
-        guard let turn = try transaction.turn(payload.turnId),
+    private static func request(
+        _ id: ID<Turn>,
+        _ payload: Payload,
+        _ transaction: Transaction
+    ) throws -> (Turn, StartRequest) {
+        guard let turn = try transaction.turn(id),
             let session = try transaction.session(payload.sessionId, of: payload.projectId),
             let message = try transaction.message(turn.messageID, of: session.id)
         else { throw TurnCancelled() }
@@ -177,12 +193,23 @@ extension RunTurnJob {
         }
     }
 
-    /// Asks the agent to stop when the user does; the end comes as a chunk like any other.
+    /// Asks the agent to stop when the user does; the end comes as a chunk like any other, to who follows the agent and
+    /// then ends this.
     private func passOnCancellation(of turn: ID<Turn>, to agent: AgentClient) async throws {
         try await cancellation(of: turn)
-        // An agent that has just ended by itself says so; one that is out of reach is found out by who follows it.
-        _ = try? await agent.cancel()
-        try await Task.sleep(for: Self.policy.timeout ?? .seconds(3600))
+        while true {
+            // One that has just ended refuses; one that is out of reach is asked again.
+            _ = try? await agent.cancel(turn.rawValue)
+            try await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    /// A turn that was cancelled while nobody followed the agent may still be worked on.
+    private func stopAgent(of turn: Turn, _ payload: Payload) async throws {
+        guard let session = try await store.read({ try $0.session(payload.sessionId, of: payload.projectId) }) else {
+            return
+        }
+        _ = try? await sandboxes.runningAgent(of: session)?.cancel(turn.id.rawValue)
     }
 
     /// Returns once somebody has asked for the turn to be cancelled.
@@ -200,6 +227,11 @@ extension RunTurnJob {
 /// The user does not want the turn any more.
 private struct TurnCancelled: Error {}
 
+extension AgentError {
+    /// Whether asking again may help: it is out of reach, or not ready yet.
+    fileprivate var isPassing: Bool { code == .unreachable || code == .refused(status: 503) }
+}
+
 extension ServerError {
     fileprivate init(ofTurn error: AgentError) {
         let translated = ServerError(error)
@@ -207,7 +239,9 @@ extension ServerError {
     }
 
     /// Whether the sandbox or its agent is to blame, and not the server, which can try again.
-    fileprivate var isOfTurn: Bool { isPermanent || code == .operationFailed || code == .timedOut }
+    fileprivate var isOfTurn: Bool {
+        isPermanent || code == .operationFailed || code == .timedOut || cause is SandboxError || cause is AgentError
+    }
 }
 
 extension AgentSettings {
@@ -226,7 +260,7 @@ extension JobQueue {
     func enqueue(_ handler: RunTurnJob.Type, _ turn: Turn, project: ID<Project>, in transaction: Transaction) throws {
         try enqueue(
             handler,
-            RunTurnJob.Payload(projectId: project, sessionId: turn.sessionID, turnId: turn.id),
+            RunTurnJob.Payload(projectId: project, sessionId: turn.sessionID),
             project: project,
             resource: .conversation(turn.sessionID),
             in: transaction

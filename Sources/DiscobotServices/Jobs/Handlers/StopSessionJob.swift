@@ -3,7 +3,7 @@
 package import DiscobotModel
 package import DiscobotStore
 
-/// Stops the sandbox of a session that has nothing to do.
+/// Stops the sandbox of a session that has nothing to do, or that is not to run.
 package struct StopSessionJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
@@ -13,7 +13,7 @@ package struct StopSessionJob: JobHandler {
     }
 
     package static let kind: Job.Kind = "session_stop"
-    package static let policy = JobPolicy(concurrency: 4)
+    package static let policy = JobPolicy(concurrency: 4, maxAttempts: 10)
 
     private let sandboxes: SandboxService
 
@@ -25,7 +25,7 @@ package struct StopSessionJob: JobHandler {
     package func run(_ payload: Payload) async throws -> JobResult {
         let stopped = try await sandboxes.store.write { transaction -> Session? in
             guard var session = try transaction.session(payload.sessionId, of: payload.projectId) else { return nil }
-            if session.status == .stopped { return session }
+            if [.stopped, .error].contains(session.status) { return session }
             guard session.status == .ready, session.updatedAt.milliseconds == payload.idleSince,
                 try transaction.openTurns(of: session.id).isEmpty
             else { return nil }
@@ -38,7 +38,7 @@ package struct StopSessionJob: JobHandler {
         return { _ in }
     }
 
-    /// The sandbox runs on; it is found idle again.
+    /// The sandbox runs on, until the session is used, removed, or looked at when a server starts.
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {}
 }
 
