@@ -16,6 +16,8 @@ package struct ServerOptions: Sendable {
     package var corsOrigins = ["http://*.localhost:3001", "http://localhost:3000", "http://*.localhost:3000"]
     /// Whether the log tells what becomes of each request with an origin.
     package var isCORSDebugEnabled = false
+    /// How often a stream with nothing to say shows that it is alive.
+    package var keepAliveInterval: Duration = .seconds(15)
     package var databasePath: String
     /// Where remote repositories are cloned to.
     package var workspaceDirectory: String

@@ -12,18 +12,21 @@ import Synchronization
 package final class TurnFeed: Service {
     private typealias Followers = [ObjectIdentifier: TurnSubscription]
 
-    private static let idleInterval: Duration = .seconds(15)
-
+    private let idleInterval: Duration
     private let followers = Mutex<[ID<Turn>: Followers]>([:])
 
-    package init(store: Store) {
+    /// - Parameter idleInterval: how often followers are woken although nothing is new.
+    package init(store: Store, idleInterval: Duration = .seconds(15)) {
+        self.idleInterval = idleInterval
         store.changes.listen { [weak self] news in self?.hear(news) }
     }
 
     package func run() async throws {
         await withGracefulShutdownHandler {
             while !Task.isShuttingDownGracefully {
-                do { try await cancelWhenGracefulShutdown { try await Task.sleep(for: Self.idleInterval) } } catch {
+                do {
+                    try await cancelWhenGracefulShutdown { [idleInterval] in try await Task.sleep(for: idleInterval) }
+                } catch {
                     return
                 }
                 for follower in all { follower.wake() }

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// What becomes of conversations when processes are killed.
+@Suite(.timeLimit(.minutes(5)))
+struct ChatCrashTests {
+    @Test
+    func `a server that is killed again and again loses nothing of five answers`() async throws {
+        try await ChatFixture.with { fixture in
+            let count = 120
+            let progress = Progress()
+            let sessions = (0..<5).map { _ in fixture.newSession() }
+            let answers = try await withThrowingTaskGroup(of: (String, ChatAnswer).self) { group in
+                for session in sessions {
+                    group.addTask {
+                        (session, try await fixture.talk(ChatFixture.numbers(count), in: session, progress: progress))
+                    }
+                }
+                for frames in [1, 40, 41, 150, 300] {
+                    await progress.reach(frames)
+                    try await fixture.restartServer()
+                }
+                return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            for session in sessions {
+                let answer = try #require(answers[session])
+                try await answer.expectNumbers(count)
+                #expect(answer.types.last == "finish")
+                try await fixture.expectHistory(of: session, [answer])
+            }
+        }
+    }
+
+    enum Victim: CaseIterable {
+        case runtime, launcher, bubblewrap, serverAndRuntime
+    }
+
+    @Test(arguments: Victim.allCases)
+    func `an answer ends with an error where its sandbox is killed, and the next one is whole`(
+        victim: Victim
+    ) async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            let first = try await fixture.talk("echo kept > file; echo first", in: session)
+            #expect(first.text == "first\n")
+            let progress = Progress()
+            async let answer = fixture.talk(ChatFixture.numbers(1000), in: session, progress: progress)
+            await progress.reach(20)
+            try await Self.kill(victim, fixture, session)
+            let broken = try await answer
+            try await broken.expectNumbers(1000)
+            #expect(broken.types.last == "error")
+            #expect(broken.error?.isEmpty == false)
+            let next = try await fixture.talk("cat file", in: session)
+            #expect(next.text == "kept\n")
+            try await fixture.expectHistory(of: session, [first, broken, next])
+        }
+    }
+
+    private static func kill(_ victim: Victim, _ fixture: ChatFixture, _ session: String) async throws {
+        let processes = fixture.processes(of: session)
+        switch victim {
+        case .runtime: try processes.runtime.kill()
+        case .launcher: try processes.launcher.kill()
+        case .bubblewrap:
+            let all = try processes.bubblewraps
+            #expect(!all.isEmpty)
+            for process in all { process.kill() }
+        case .serverAndRuntime:
+            let runtime = try processes.runtime
+            fixture.server.kill()
+            runtime.kill()
+            try await fixture.startServer()
+        }
+    }
+
+    @Test
+    func `an agent that is killed has an exit code, and the sandbox goes on`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            let progress = Progress()
+            async let answer = fixture.talk(
+                "sleep 1000 & " + ChatFixture.numbers(1000),
+                in: session,
+                progress: progress
+            )
+            await progress.reach(20)
+            let launcher = try fixture.processes(of: session).launcherIdentifier
+            try fixture.processes(of: session).script.kill()
+            let whole = try await answer
+            try await whole.expectWhole()
+            #expect(ChatFixture.printed(1000).hasPrefix(whole.text))
+            let output = whole.chunks.first { $0.type == "tool-output-available" }?.json["output"]
+            #expect(output?["exitCode"].int == 137)
+            try await fixture.expectHistory(of: session, [whole])
+            #expect(try fixture.processes(of: session).launcherIdentifier == launcher)
+            #expect(!SeenProcess.all.contains { $0.isOf(session: session) && $0.name == "sleep" })
+        }
+    }
+
+    @Test
+    func `a server that is asked to end leaves its answers to the next one`() async throws {
+        try await ChatFixture.with { fixture in
+            let progress = Progress()
+            let sessions = (0..<3).map { _ in fixture.newSession() }
+            try await withThrowingTaskGroup(of: ChatAnswer.self) { group in
+                for session in sessions {
+                    group.addTask {
+                        try await fixture.talk(ChatFixture.numbers(150), in: session, progress: progress)
+                    }
+                }
+                for frames in [30, 120] {
+                    await progress.reach(frames)
+                    #expect(fixture.server.terminate() == 0)
+                    try await fixture.startServer()
+                }
+                for try await answer in group {
+                    try await answer.expectNumbers(150)
+                    #expect(answer.types.last == "finish")
+                }
+            }
+            for session in sessions { #expect(try await fixture.messages(of: session).count == 2) }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotStore
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// Sandboxes that outlive what uses them, or cannot be had.
+@Suite(.timeLimit(.minutes(5)))
+struct ChatSandboxTests {
+    @Test
+    func `an idle sandbox is stopped, and the next message starts it with its files`() async throws {
+        let setting = ChatFixture.Setting(
+            environment: ["SANDBOX_IDLE_TIMEOUT": "300ms", "IDLE_CHECK_INTERVAL": "50ms"]
+        )
+        try await ChatFixture.with(setting) { fixture in
+            let session = fixture.newSession()
+            let busy = try await fixture.talk("echo kept > file; " + ChatFixture.numbers(100), in: session)
+            try await busy.expectNumbers(100)
+            // Longer than the timeout, and not idle.
+            #expect(busy.types.last == "finish")
+            for _ in 0..<2 {
+                try await fixture.client.session(session, becoming: ["stopped"])
+                try await fixture.eventually { !SeenProcess.all.contains { $0.isOf(session: session) } }
+                #expect(try await fixture.messages(of: session).first?["role"].string == "user")
+                #expect(try await fixture.talk("cat file", in: session).text == "kept\n")
+            }
+        }
+    }
+
+    @Test
+    func `the next server finds running sandboxes, and removes those whose session is gone`() async throws {
+        try await ChatFixture.with { fixture in
+            let (kept, orphan) = (fixture.newSession(), fixture.newSession())
+            for session in [kept, orphan] { _ = try await fixture.talk("echo hi", in: session) }
+            let launcher = try fixture.processes(of: kept).launcherIdentifier
+            let runtime = try fixture.processes(of: kept).runtime.identifier
+            fixture.server.kill()
+            try await Self.deleteRow(of: orphan, fixture)
+            #expect(SeenProcess.all.contains { $0.isOf(session: orphan) })
+            try await fixture.startServer()
+            try await fixture.eventually {
+                !SeenProcess.all.contains { $0.isOf(session: orphan) }
+                    && !fixture.directory.exists("data/sandboxes/sessions/\(orphan)")
+            }
+            #expect(try await fixture.talk("echo usable", in: kept).text == "usable\n")
+            #expect(try fixture.processes(of: kept).launcherIdentifier == launcher)
+            #expect(try fixture.processes(of: kept).runtime.identifier == runtime)
+            // What keeps its commit is removed with the session only.
+            try await Shell.run(
+                #"git -C "$0" update-ref -d "$1""#,
+                fixture.repository,
+                "refs/discobot/sessions/\(orphan)"
+            )
+        }
+    }
+
+    /// Removes a session's row while no server runs.
+    private static func deleteRow(of session: String, _ fixture: ChatFixture) async throws {
+        let path = fixture.directory.file("data/discobot.db")
+        let store = try await Store(try await SQLiteDatabase(path: path))
+        let isDeleted = try await store.write { try $0.deleteSession(ID(rawValue: session)) }
+        #expect(isDeleted)
+        await store.close()
+    }
+
+    @Test
+    func `without bubblewrap a session says what to install`() async throws {
+        try await ChatFixture.with(prepare: Self.hideBubblewrap) { fixture in
+            let session = fixture.newSession()
+            for attempt in 1...2 {
+                let answer = try await fixture.talk("echo never", in: session)
+                try await answer.expectWhole()
+                #expect(answer.types == ["start", "error"])
+                #expect(answer.error?.contains("apt-get install bubblewrap") == true)
+                #expect(try await fixture.messages(of: session).count == 2 * attempt)
+            }
+            let row = try await fixture.client.get("/api/projects/local/sessions/\(session)").json
+            #expect(row["status"].string == "error")
+            #expect(row["errorMessage"].string?.contains("apt-get install bubblewrap") == true)
+        }
+    }
+
+    /// A PATH with all programs but bubblewrap.
+    private static func hideBubblewrap(_ directory: TemporaryDirectory) async throws -> [String: String] {
+        try await Shell.run(
+            #"mkdir "$0/bin"; ln -s /usr/sbin/* /usr/bin/* "$0/bin" 2>/dev/null || true; rm "$0/bin/bwrap""#,
+            directory.path
+        )
+        return ["PATH": directory.file("bin")]
+    }
+}
