@@ -7,13 +7,15 @@ package import DiscobotStore
 
 /// Carries a user's message to the session's agent, and what the agent answers into the log.
 ///
+/// There is a job for each message, and each runs the first turn that is open. So turns keep their order although a job
+/// that is put back, by a server that died, may come after those that waited behind it.
+///
 /// The agent works on whatever becomes of the server. The next attempt goes on after the last chunk that is stored, so
 /// no chunk is lost and none is stored twice.
 package struct RunTurnJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
         let sessionId: ID<Session>
-        let turnId: ID<Turn>
     }
 
     package static let kind: Job.Kind = "turn"
@@ -43,7 +45,7 @@ package struct RunTurnJob: JobHandler {
     private var store: Store { sandboxes.store }
 
     package func run(_ payload: Payload) async throws -> JobResult {
-        guard let turn = try await store.read({ try $0.turn(payload.turnId) }), !turn.status.isEnded else {
+        guard let turn = try await store.read({ try $0.openTurns(of: payload.sessionId).first }) else {
             return { _ in }
         }
         let ending: ChunkSequence.Ending
@@ -60,7 +62,7 @@ package struct RunTurnJob: JobHandler {
     }
 
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {
-        guard let turn = try transaction.turn(payload.turnId) else { return }
+        guard let turn = try transaction.openTurns(of: payload.sessionId).first else { return }
         let answer = try transaction.answer(of: turn)
         try transaction.finish(
             answer,
@@ -77,9 +79,9 @@ package struct RunTurnJob: JobHandler {
             let agent = try await untilCancelled(turn.id) {
                 try await sandboxes.agent(of: payload.sessionId, in: payload.projectId)
             }
-            let before = try await begin(payload)
+            let before = try await begin(turn.id, payload)
             do {
-                return try await converse(with: agent, payload)
+                return try await converse(with: agent, turn.id, payload)
             } catch let error as AgentError {
                 try Task.checkCancellation()
                 let stored = try await store.read { try $0.turn(turn.id)?.chunkCount }
@@ -91,9 +93,9 @@ package struct RunTurnJob: JobHandler {
     }
 
     /// Notes that the agent works; returns how many chunks are stored.
-    private func begin(_ payload: Payload) async throws -> Int {
+    private func begin(_ id: ID<Turn>, _ payload: Payload) async throws -> Int {
         try await store.write { transaction in
-            guard try transaction.begin(payload.turnId), let turn = try transaction.turn(payload.turnId),
+            guard try transaction.begin(id), let turn = try transaction.turn(id),
                 var session = try transaction.session(payload.sessionId, of: payload.projectId)
             else { throw TurnCancelled() }
             if session.status == .ready {
@@ -108,8 +110,8 @@ package struct RunTurnJob: JobHandler {
     }
 
     /// Starts the turn unless it is known to have begun, and stores its chunks as they come.
-    private func converse(with agent: AgentClient, _ payload: Payload) async throws {
-        let (turn, request) = try await store.read { try Self.request(payload, $0) }
+    private func converse(with agent: AgentClient, _ id: ID<Turn>, _ payload: Payload) async throws {
+        let (turn, request) = try await store.read { try Self.request(id, payload, $0) }
         if turn.chunkCount == 0 { try await start(request, with: agent) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -137,8 +139,12 @@ package struct RunTurnJob: JobHandler {
         }
     }
 
-    private static func request(_ payload: Payload, _ transaction: Transaction) throws -> (Turn, StartRequest) {
-        guard let turn = try transaction.turn(payload.turnId),
+    private static func request(
+        _ id: ID<Turn>,
+        _ payload: Payload,
+        _ transaction: Transaction
+    ) throws -> (Turn, StartRequest) {
+        guard let turn = try transaction.turn(id),
             let session = try transaction.session(payload.sessionId, of: payload.projectId),
             let message = try transaction.message(turn.messageID, of: session.id)
         else { throw TurnCancelled() }
@@ -223,10 +229,11 @@ extension AgentSettings {
 }
 
 extension JobQueue {
+    /// Has a stored turn run.
     func enqueue(_ handler: RunTurnJob.Type, _ turn: Turn, project: ID<Project>, in transaction: Transaction) throws {
         try enqueue(
             handler,
-            RunTurnJob.Payload(projectId: project, sessionId: turn.sessionID, turnId: turn.id),
+            RunTurnJob.Payload(projectId: project, sessionId: turn.sessionID),
             project: project,
             resource: .conversation(turn.sessionID),
             in: transaction
