@@ -46,13 +46,15 @@ extension TestClient {
         session: String,
         id: String = UUID().uuidString,
         workspace: String? = nil,
-        agent: String? = nil
+        agent: String? = nil,
+        mode: String? = nil
     ) -> String {
         var fields: [String: Any] = [
             "id": session, "messages": [["id": id, "role": "user", "parts": [["type": "text", "text": text]]]],
         ]
         fields["workspaceId"] = workspace
         fields["agentId"] = agent
+        fields["mode"] = mode
         let data = (try? JSONSerialization.data(withJSONObject: fields)) ?? Data()
         return String(decoding: data, as: UTF8.self)
     }

@@ -78,6 +78,27 @@ struct ChatCrashTests {
     }
 
     @Test
+    func `a runtime that is killed at any moment breaks no other turn`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            var answers = [try await fixture.talk("echo first", in: session)]
+            for frames in [1, 2, 4, 8, 30, 40, 42, 44] {
+                let progress = Progress()
+                async let next = fixture.talk(ChatFixture.numbers(40, pause: 2), in: session, progress: progress)
+                await progress.reach(frames)
+                try? fixture.processes(of: session).runtime.kill()
+                answers.append(try await next)
+            }
+            for answer in answers.dropFirst() {
+                try await answer.expectWhole()
+                #expect(ChatFixture.printed(40).hasPrefix(answer.text))
+                #expect(answer.types.last == (answer.error == nil ? "finish" : "error"))
+            }
+            try await fixture.expectHistory(of: session, answers)
+        }
+    }
+
+    @Test
     func `an agent that is killed has an exit code, and the sandbox goes on`() async throws {
         try await ChatFixture.with { fixture in
             let session = fixture.newSession()
@@ -123,6 +144,68 @@ struct ChatCrashTests {
                 }
             }
             for session in sessions { #expect(try await fixture.messages(of: session).count == 2) }
+        }
+    }
+
+    @Test
+    func `messages that wait are answered in their order, once, whatever server runs`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk("echo 0 > count", in: session)
+            let progress = Progress()
+            let script = "n=$(($(cat count) + 1)); echo $n > count; echo $n; " + ChatFixture.numbers(20)
+            let answers = try await withThrowingTaskGroup(of: ChatAnswer.self) { group in
+                for _ in 0..<6 { group.addTask { try await fixture.talk(script, in: session, progress: progress) } }
+                for (frames, isKilled) in [(1, true), (30, false), (60, true), (100, false)] {
+                    await progress.reach(frames)
+                    if isKilled { fixture.server.kill() } else { #expect(fixture.server.terminate() == 0) }
+                    try await fixture.startServer()
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            for answer in answers { try await answer.expectWhole() }
+            let texts = (1...6).map { "\($0)\n" + ChatFixture.printed(20) }
+            #expect(Set(answers.map(\.text)) == Set(texts))
+            let messages = try await fixture.messages(of: session)
+            #expect(messages.count { $0["role"].string == "user" } == 7)
+            let stored = messages.filter { $0["role"].string == "assistant" }
+                .map { $0["parts"].list.compactMap { $0["text"].string }.joined() }
+            #expect(stored == [""] + texts)
+        }
+    }
+
+    @Test
+    func `a server that is killed while a sandbox is made leaves it to the next one`() async throws {
+        try await ChatFixture.with(prepare: SlowBubblewrap.install) { fixture in
+            let session = fixture.newSession()
+            async let answer = fixture.talk(ChatFixture.numbers(20), in: session)
+            try await SlowBubblewrap.waitUntilAsked(fixture)
+            try await fixture.restartServer()
+            try SlowBubblewrap.release(fixture)
+            let whole = try await answer
+            try await whole.expectNumbers(20)
+            #expect(whole.types.last == "finish")
+            try await fixture.expectHistory(of: session, [whole])
+        }
+    }
+
+    @Test
+    func `a session whose removal the server does not survive is gone with the next one`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            let progress = Progress()
+            let body = fixture.message(ChatFixture.numbers(1000), in: session)
+            async let broken = fixture.client.chat(body) { part in
+                progress.step(part.frames.last)
+                return false
+            }
+            await progress.reach(10)
+            #expect(try await fixture.client.delete("/api/projects/local/sessions/\(session)").status == 200)
+            try await fixture.restartServer()
+            _ = try? await broken
+            try await fixture.eventually { !SeenProcess.all.contains { $0.isOf(session: session) } }
+            try await fixture.client.removeSession(session)
+            #expect(try await fixture.client.resume(session).status == 204)
         }
     }
 }

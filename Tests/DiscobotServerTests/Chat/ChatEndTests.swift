@@ -69,8 +69,8 @@ struct ChatEndTests {
             let session = fixture.newSession()
             let progress = Progress()
             let body = fixture.message(ChatFixture.numbers(1000), in: session)
-            async let answer = fixture.client.chat(body) { _ in
-                progress.step()
+            async let answer = fixture.client.chat(body) { part in
+                progress.step(part.frames.last)
                 return false
             }
             await progress.reach(20)

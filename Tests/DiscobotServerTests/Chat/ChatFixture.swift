@@ -112,8 +112,13 @@ extension ChatFixture {
     /// What such a script prints.
     static func printed(_ count: Int) -> String { (1...count).map { "\($0)\n" }.joined() }
 
-    func message(_ text: String, in session: String, id: String = UUID().uuidString) -> String {
-        TestClient.message(text, session: session, id: id, workspace: workspace, agent: agent)
+    func message(
+        _ text: String,
+        in session: String,
+        id: String = UUID().uuidString,
+        mode: String? = nil
+    ) -> String {
+        TestClient.message(text, session: session, id: id, workspace: workspace, agent: agent, mode: mode)
     }
 
     /// Sends a message and reads the answer to its end, over as many connections as that takes.
@@ -124,16 +129,19 @@ extension ChatFixture {
     func talk(
         _ text: String,
         in session: String,
+        mode: String? = nil,
         progress: Progress? = nil,
         drop: () -> Int? = { nil }
     ) async throws -> ChatAnswer {
-        let body = message(text, in: session)
+        let body = message(text, in: session, mode: mode)
         var whole = ChatAnswer()
+        progress?.begin()
+        defer { progress?.end() }
         while !whole.isDone {
             let enough = drop()
             do {
                 let isEnough: (ChatAnswer) -> Bool = { part in
-                    progress?.step()
+                    progress?.step(part.frames.last)
                     return part.frames.count == enough
                 }
                 let part =
@@ -217,32 +225,54 @@ extension ChatAnswer {
     }
 }
 
-/// How many frames clients have got.
+/// How many frames of some kind clients have got; those of a client may be counted twice.
 final class Progress: Sendable {
     private struct State {
         var count = 0
+        var clients = 0
+        var isOver = false
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
     private let state = Mutex(State())
+    private let isCounted: @Sendable (ChatFrame) -> Bool
 
-    var count: Int { state.withLock { $0.count } }
+    init(of isCounted: @escaping @Sendable (ChatFrame) -> Bool = { _ in true }) {
+        self.isCounted = isCounted
+    }
 
-    func step() {
+    func step(_ frame: ChatFrame?) {
+        guard let frame, isCounted(frame) else { return }
+        change { $0.count += 1 }
+    }
+
+    /// A client begins to read.
+    func begin() { change { $0.clients += 1 } }
+
+    func end() {
+        change { state in
+            state.clients -= 1
+            state.isOver = state.clients == 0
+        }
+    }
+
+    private func change(_ edit: (inout State) -> Void) {
         let reached = state.withLock { state in
-            state.count += 1
-            let count = state.count
-            defer { state.waiters.removeAll { $0.count <= count } }
-            return state.waiters.filter { $0.count <= count }
+            edit(&state)
+            let limit = state.isOver ? Int.max : state.count
+            defer { state.waiters.removeAll { $0.count <= limit } }
+            return state.waiters.filter { $0.count <= limit }
         }
         for waiter in reached { waiter.continuation.resume() }
     }
 
+    /// Returns once there are so many, or when nobody reads any more.
     func reach(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isReached = state.withLock { state in
-                if state.count < count { state.waiters.append((count, continuation)) }
-                return state.count >= count
+                guard state.count < count, !state.isOver else { return true }
+                state.waiters.append((count, continuation))
+                return false
             }
             if isReached { continuation.resume() }
         }
