@@ -28,16 +28,15 @@ extension ChatRoutes {
         var position = sequence
         for await _ in subscription {
             let before = position
-            var isLast = false
-            var batches: [ChunkBatch] = []
+            var next: TurnChunks
             repeat {
-                (batches, isLast) = try await chat.chunks(of: subscription.turn, after: position)
-                if let last = batches.last?.last {
-                    try await stream.write(batches.frames(of: subscription.turn, after: position))
+                next = try await chat.chunks(of: subscription.turn, after: position)
+                if let last = next.batches.last?.last {
+                    try await stream.write(next.batches.frames(of: subscription.turn, after: position))
                     position = last
                 }
-            } while !batches.isEmpty && !isLast
-            if isLast { return try await stream.write(Self.done) }
+            } while next.outlook == .more
+            if next.outlook == .end { return try await stream.write(Self.done) }
             if position == before { try await stream.write(ServerSentEvent.comment) }
         }
     }

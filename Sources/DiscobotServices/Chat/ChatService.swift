@@ -64,12 +64,13 @@ extension ChatService {
         feed.unsubscribe(subscription)
     }
 
-    /// The next chunks of a turn, of which the first may be older than asked for, and whether there will be no more.
-    package func chunks(of turn: ID<Turn>, after sequence: Int) async throws -> (batches: [ChunkBatch], isLast: Bool) {
+    /// The next chunks of a turn.
+    package func chunks(of turn: ID<Turn>, after sequence: Int) async throws -> TurnChunks {
         try await store.read { transaction in
             let batches = try transaction.chunks(of: turn, after: sequence, limit: Self.readLimit)
-            guard batches.count < Self.readLimit else { return (batches, false) }
-            return (batches, try transaction.turn(turn)?.status.isEnded ?? true)
+            guard batches.count < Self.readLimit else { return TurnChunks(batches: batches, outlook: .more) }
+            let isEnded = try transaction.status(of: turn)?.isEnded ?? true
+            return TurnChunks(batches: batches, outlook: isEnded ? .end : .later)
         }
     }
 
@@ -95,6 +96,22 @@ extension ChatService {
     }
 
     static let foreign = ServerError.forbidden("session does not belong to this project")
+}
+
+/// Some chunks of a turn.
+package struct TurnChunks: Sendable {
+    package enum Outlook: Sendable {
+        /// There are more already.
+        case more
+        /// Followers are woken when there are more.
+        case later
+        /// There will be no more.
+        case end
+    }
+
+    /// The first one may begin before what was asked for.
+    package let batches: [ChunkBatch]
+    package let outlook: Outlook
 }
 
 // MARK: - Cancelling, questions

@@ -8,6 +8,11 @@ extension Transaction {
         try row("SELECT \(Turn.columns) FROM turns WHERE id = \(id)").map(Turn.init)
     }
 
+    /// Nil when there is no such turn.
+    package func status(of turn: ID<Turn>) throws -> TurnStatus? {
+        try row("SELECT status FROM turns WHERE id = \(turn)").map { try $0.value("status") }
+    }
+
     /// The turns of a session that have not ended, the next one or the running one first.
     package func openTurns(of session: ID<Session>) throws -> [Turn] {
         try rows(
