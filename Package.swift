@@ -77,6 +77,14 @@ let package = Package(
             dependencies: [
                 "DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            // Each sandbox has one. At a fixed address, where nothing is patched when it starts, and with equal functions
+            // only once, it needs a fifth less memory.
+            linkerSettings: [
+                .unsafeFlags(
+                    ["-Xclang-linker", "-no-pie", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe"],
+                    .when(configuration: .release)
+                )
             ]
         ),
         .target(
@@ -109,8 +117,8 @@ let package = Package(
         .executableTarget(
             name: "discobot-bench",
             dependencies: [
-                "DiscobotModel", "DiscobotServices", "DiscobotStore", asyncHTTPClient, logging, nioCore, nioHTTP1,
-                nioPosix, serviceLifecycle,
+                "CLinux", "DiscobotModel", "DiscobotServices", "DiscobotStore", asyncHTTPClient, logging, nioCore,
+                nioHTTP1, serviceLifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks/discobot-bench"

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import AsyncHTTPClient
 import Foundation
-import NIOCore
-import NIOHTTP1
-import Synchronization
 
 /// Sessions and their answers as a client sees them, each measure by its name.
+///
+/// The agent is `Benchmarks/agent/claude`: a message `<count> <pause>` makes it send so many chunks with such pauses in
+/// seconds, each with the time at which it was written.
 struct ChatBenchmark: AsyncParsableCommand {
     enum Measure: String, ExpressibleByArgument {
         /// From the request for a session to its being ready.
         case ready
         /// From an agent's output to the client.
         case latency
-        /// How many chunks of one answer arrive in a second.
+        /// How many chunks of one answer arrive in a second, as it is written and when it is streamed again.
         case rate
-        /// How quickly a long answer is streamed again.
-        case replay
         /// What the server needs for each client that waits.
         case memory
     }
@@ -27,10 +24,11 @@ struct ChatBenchmark: AsyncParsableCommand {
     @Argument var measure: Measure
     @Option var port: Int
     @Option var workspace: String
-    @Option(help: "An agent of the type shell.") var agent: String
+    @Option(help: "The agent of the sessions.") var agent: String
     @Option(help: "Sessions, turns, chunks or clients.") var count = 1
     @Option(help: "Process id of the server, for its memory.") var server = 0
     @Option(help: "What the row is called.") var label = ""
+    @Option(help: "How many chunks each agent writes in a second.") var pace = 20
 
     func run() async throws {
         let client = ChatClient(port: port, workspace: workspace, agent: agent)
@@ -38,7 +36,6 @@ struct ChatBenchmark: AsyncParsableCommand {
         case .ready: try await measureReady(client)
         case .latency: try await measureLatency(client)
         case .rate: try await measureRate(client)
-        case .replay: try await measureReplay(client)
         case .memory: try await measureMemory(client)
         }
     }
@@ -55,93 +52,88 @@ struct ChatBenchmark: AsyncParsableCommand {
         report("| \(label) | \(count) | \(times.percentile(0.5)) | \(times.percentile(0.99)) |")
     }
 
-    /// The agents print the time, a hundred times a second, and so does each client when it arrives.
     private func measureLatency(_ client: ChatClient) async throws {
         let sessions = try await client.makeSessions(count)
-        let script = """
-            exec python3 -u -c 'import time
-            for i in range(300):
-                print(time.time_ns()); time.sleep(0.01)'
-            """
-        let latencies = Shared<[Duration]>([])
-        try await withThrowingDiscardingTaskGroup { group in
-            for session in sessions {
-                group.addTask {
-                    try await client.chat(script, in: session) { frame in
-                        let now = Date().timeIntervalSince1970
-                        let new = frame.stamps.map { Duration.seconds(now - $0) }
-                        latencies.withLock { $0 += new }
-                    }
-                }
+        let streams = RawStreams(port: port)
+        for session in sessions {
+            _ = try streams.open(client.chatRequest("\(pace * 100) \(1 / Double(pace))", in: session))
+        }
+        var silent = Set(0..<count)
+        var received: [Duration] = []
+        var read: [Duration] = []
+        // Ten seconds, from when all agents have started.
+        var begin = Int64.max - 10_000_000_000
+        while RawStreams.now < begin + 10_000_000_000 {
+            try streams.read { line in
+                guard let stamp = line.stamp else { return }
+                if silent.remove(line.stream) != nil, silent.isEmpty { begin = RawStreams.now + 1_000_000_000 }
+                guard stamp >= begin else { return }
+                received.append(.nanoseconds(line.received - stamp))
+                read.append(.nanoseconds(line.read - stamp))
             }
         }
         for session in sessions { try await client.removeSession(session) }
-        let sorted = latencies.withLock { $0 }.sorted()
-        report("| \(count) | \(sorted.count) | \(sorted.percentile(0.5)) | \(sorted.percentile(0.99)) |")
+        let columns = [received.sorted(), read.sorted()].flatMap { [$0.percentile(0.5), $0.percentile(0.99)] }
+        report("| \(count) | \(pace) | \(read.count) | \(columns.joined(separator: " | ")) |")
     }
 
     private func measureRate(_ client: ChatClient) async throws {
         let session = try await client.makeSession()
-        let script = """
-            exec python3 -u -c 'import sys
-            for i in range(\(count)):
-                sys.stdout.write("word \\n"); sys.stdout.flush()'
-            """
-        let start = ContinuousClock.now
-        let chunks = Shared(0)
-        try await client.chat(script, in: session) { _ in chunks.withLock { $0 += 1 } }
-        reportRate("sustained, as an agent writes them", chunks.withLock { $0 }, since: start)
+        let live = try stream(client.chatRequest("\(count) 0", in: session))
+        report("| as the agent writes them | \(live.chunks) | \(live.rate) chunks/s |")
+        let turn = live.firstID.split(separator: ":").first.map(String.init) ?? ""
+        let again = try stream(client.streamRequest(session, after: turn + ":0"))
+        report("| the ended answer streamed again | \(again.chunks) | \(again.rate) chunks/s |")
         try await client.removeSession(session)
     }
 
-    private func measureReplay(_ client: ChatClient) async throws {
-        let session = try await client.makeSession()
-        let script = """
-            exec python3 -u -c 'import os
-            for i in range(\(count)):
-                os.write(1, b"word "); os.sched_yield()'
-            """
-        let ids = Shared("")
-        try await client.chat(script, in: session) { frame in
-            ids.withLock { id in if id.isEmpty { id = frame.id ?? "" } }
+    private struct Streamed {
+        var chunks = 0
+        var firstID = ""
+        var seconds = 0.0
+        var rate: String { String(format: "%.0f", Double(chunks) / seconds) }
+    }
+
+    /// Reads an answer to its end; the clock starts before the request.
+    private func stream(_ request: String) throws -> Streamed {
+        let streams = RawStreams(port: port)
+        let start = RawStreams.now
+        _ = try streams.open(request)
+        var result = Streamed()
+        while streams.openCount > 0 {
+            try streams.read { line in
+                guard line.begins(with: "id: ") else { return }
+                if result.chunks == 0 { result.firstID = String(decoding: line.text.dropFirst(4), as: UTF8.self) }
+                result.chunks += 1
+            }
         }
-        let turn = ids.withLock { $0 }.split(separator: ":").first.map(String.init) ?? ""
-        let start = ContinuousClock.now
-        let chunks = Shared(0)
-        try await client.stream(session, after: turn + ":0") { _ in chunks.withLock { $0 += 1 } }
-        reportRate("an ended answer streamed again", chunks.withLock { $0 }, since: start)
-        try await client.removeSession(session)
+        result.seconds = Double(RawStreams.now - start) / 1e9
+        return result
     }
 
     private func measureMemory(_ client: ChatClient) async throws {
         let session = try await client.makeSession()
-        let chunks = Shared(0)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await client.chat("sleep 600", in: session) { _ in chunks.withLock { $0 += 1 } } }
-            while chunks.withLock({ $0 }) == 0 { try await Task.sleep(for: .milliseconds(10)) }
-            let before = residentKilobytes(of: server)
-            let opened = Shared(0)
-            for _ in 0..<count {
-                group.addTask {
-                    let isFirst = Shared(true)
-                    try await client.stream(session) { _ in
-                        if isFirst.withLock({ $0 }) { opened.withLock { $0 += 1 } }
-                        isFirst.withLock { $0 = false }
-                    }
-                }
-            }
-            while opened.withLock({ $0 }) < count { try await Task.sleep(for: .milliseconds(10)) }
-            let grown = residentKilobytes(of: server) - before
-            report("| \(count) | \(String(format: "%.1f", Double(grown) / Double(count))) kB |")
-            group.cancelAll()
-            while let _ = await group.nextResult() {}
-        }
+        let streams = RawStreams(port: port)
+        _ = try streams.open(client.chatRequest("2 600", in: session))
+        // The answer's first chunk, so that all that comes with the turn itself is there.
+        var hasBegun = false
+        while !hasBegun { try streams.read { if $0.stamp != nil { hasBegun = true } } }
+        let before = residentKilobytes(of: server)
+        for _ in 0..<count { _ = try streams.open(client.streamRequest(session)) }
+        var opened = 0
+        while opened < count { try streams.read { if $0.stamp != nil { opened += 1 } } }
+        let grown = residentKilobytes(of: server) - before
+        report("| \(count) | \(String(format: "%.1f", Double(grown) / Double(count))) kB |")
         try await client.removeSession(session)
     }
+}
 
-    private func reportRate(_ what: String, _ chunks: Int, since start: ContinuousClock.Instant) {
-        let seconds = (ContinuousClock.now - start) / .seconds(1)
-        report("| \(what) | \(chunks) | \(String(format: "%.0f", Double(chunks) / seconds)) chunks/s |")
+extension RawStreams.Line {
+    /// The time that an agent has written into a chunk.
+    fileprivate var stamp: Int64? {
+        guard begins(with: "data: "), let colon = text.lastIndex(of: UInt8(ascii: ":")) else { return nil }
+        let digits = text[colon...].dropFirst(2).prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+        return digits.count == 19 ? Int64(String(decoding: digits, as: UTF8.self)) : nil
     }
 }
 
@@ -150,17 +142,4 @@ func residentKilobytes(of process: Int) -> Int {
     let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
     return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
-}
-
-/// A value that the readers of several streams change.
-private final class Shared<Value: Sendable>: Sendable {
-    private let value: Mutex<Value>
-
-    init(_ value: sending Value) {
-        self.value = Mutex(value)
-    }
-
-    func withLock<Result: Sendable>(_ body: (inout sending Value) -> sending Result) -> Result {
-        value.withLock(body)
-    }
 }

@@ -6,32 +6,21 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// Makes sessions and chats in them.
+/// Makes sessions, and the requests of chats in them.
 struct ChatClient: Sendable {
+    private static let path = "/api/projects/local"
     private let api: String
     private let workspace: String
     private let agent: String
     private let http: HTTPClient
 
     init(port: Int, workspace: String, agent: String) {
-        api = "http://127.0.0.1:\(port)/api/projects/local"
+        api = "http://127.0.0.1:\(port)" + Self.path
         self.workspace = workspace
         self.agent = agent
         var configuration = HTTPClient.Configuration()
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 4096
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }
-
-    /// One frame of an answer.
-    struct Frame {
-        let id: String?
-        let data: String
-
-        /// The times that an agent has printed, in seconds since 1970.
-        var stamps: [Double] {
-            guard data.contains("text-delta") else { return [] }
-            return data.split { !$0.isNumber }.filter { $0.count == 19 }.compactMap { Double($0).map { $0 / 1e9 } }
-        }
     }
 
     /// Makes a session and waits for it to be ready.
@@ -63,50 +52,19 @@ struct ChatClient: Sendable {
         }
     }
 
-    /// Sends a script as a message and hands over each frame of the answer, up to its end.
-    func chat(_ script: String, in session: String, _ frame: @Sendable (Frame) -> Void) async throws {
-        let part = ["type": "text", "text": script]
+    /// The request that sends a text as a message and is answered with the stream of its answer.
+    func chatRequest(_ text: String, in session: String) throws -> String {
+        let part = ["type": "text", "text": text]
         let message: [String: Any] = ["id": UUID().uuidString, "role": "user", "parts": [part]]
         let body = try JSONSerialization.data(withJSONObject: ["id": session, "messages": [message]])
-        var request = HTTPClientRequest(url: api + "/chat")
-        request.method = .POST
-        request.body = .bytes(ByteBuffer(bytes: body))
-        try await read(request, frame)
+        return "POST \(Self.path)/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            + "Content-Length: \(body.count)\r\n\r\n" + String(decoding: body, as: UTF8.self)
     }
 
-    /// Goes on with the answer of a session.
-    func stream(_ session: String, after id: String? = nil, _ frame: @Sendable (Frame) -> Void) async throws {
-        var request = HTTPClientRequest(url: api + "/chat/\(session)/stream")
-        if let id { request.headers.add(name: "Last-Event-ID", value: id) }
-        try await read(request, frame)
-    }
-
-    private func read(_ request: HTTPClientRequest, _ frame: @Sendable (Frame) -> Void) async throws {
-        let response = try await http.execute(request, deadline: .distantFuture)
-        guard response.status == .ok else { throw ValidationError("the server answered \(response.status)") }
-        var pending: [UInt8] = []
-        for try await buffer in response.body {
-            pending.append(contentsOf: buffer.readableBytesView)
-            var start = pending.startIndex
-            var index = start
-            while index + 1 < pending.endIndex {
-                if pending[index] == 10, pending[index + 1] == 10 {
-                    frame(Self.frame(pending[start..<index]))
-                    index += 1
-                    start = index + 1
-                }
-                index += 1
-            }
-            pending.removeSubrange(..<start)
-        }
-    }
-
-    private static func frame(_ bytes: ArraySlice<UInt8>) -> Frame {
-        let lines = bytes.split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
-        func value(_ field: String) -> String? {
-            lines.first { $0.hasPrefix(field) }.map { String($0.dropFirst(field.count)) }
-        }
-        return Frame(id: value("id: "), data: value("data: ") ?? "")
+    /// The request that goes on with the answer of a session.
+    func streamRequest(_ session: String, after id: String? = nil) -> String {
+        "GET \(Self.path)/chat/\(session)/stream HTTP/1.1\r\nHost: localhost\r\n"
+            + (id.map { "Last-Event-ID: \($0)\r\n" } ?? "") + "\r\n"
     }
 
     @discardableResult

@@ -35,7 +35,7 @@ struct WorkingCopyPreparation {
             try await clone(commit, state, into: staging)
         } else {
             try await git.run(["init", "-q", "--template=", "-b", state.branch ?? "main", "--", staging], in: nil)
-            try await setOrigin(of: staging)
+            try await setOrigin("add", of: staging)
         }
         guard rename(staging, directory) == 0 else {
             throw GitError(.failed, "the working copy could not be moved to its place: \(Errno(rawValue: errno))")
@@ -52,6 +52,7 @@ struct WorkingCopyPreparation {
     }
 
     private func sourceState() async throws -> SourceState {
+        if let state = try await usualState() { return state }
         let head = try await text(["rev-parse", "-q", "--verify", "HEAD^{commit}"])
         let branch = try await text(["symbolic-ref", "-q", "--short", "HEAD"])
         guard let wanted = source.commit else { return SourceState(commit: head, branch: branch) }
@@ -59,6 +60,18 @@ struct WorkingCopyPreparation {
             throw GitError(.notFound, "commit \(wanted) is not in the workspace's repository any more")
         }
         return SourceState(commit: commit, branch: commit == head ? branch : nil)
+    }
+
+    /// What one process can tell when the wanted commit and HEAD are there; each further one costs milliseconds that
+    /// somebody waits for.
+    private func usualState() async throws -> SourceState? {
+        let questions = ["\(source.commit ?? "HEAD")^{commit}", "HEAD^{commit}", "--symbolic-full-name", "HEAD"]
+        let output = try await git.run(["rev-parse"] + questions, in: source.path, acceptedExitCodes: [0, 128])
+        let answers = output.text.split(whereSeparator: \.isNewline)
+        let branches = "refs/heads/"
+        guard output.exitCode == 0, answers.count == 3, answers[2].hasPrefix(branches) else { return nil }
+        let branch = answers[0] == answers[1] ? String(answers[2].dropFirst(branches.count)) : nil
+        return SourceState(commit: String(answers[0]), branch: branch)
     }
 
     /// The answer of a question to the workspace's repository; nil for none.
@@ -75,21 +88,18 @@ struct WorkingCopyPreparation {
 
     private func clone(_ commit: String, _ state: SourceState, into staging: String) async throws {
         try await git.run(
-            ["clone", "-q", "--shared", "--no-checkout", "--template=", "--", source.path, staging],
+            ["clone", "-q", "--shared", "--no-checkout", "--template=", "-o", "origin", "--", source.path, staging],
             in: nil,
             timeout: .seconds(1_800)
         )
         // HEAD may be detached, or the commit on no branch: then a shared repository has it all the same.
         let branch = state.branch ?? "discobot/\(source.sessionID)"
         try await git.run(["checkout", "-q", "-f", "-B", branch, commit], in: staging, timeout: .seconds(1_800))
-        try await setOrigin(of: staging)
+        try await setOrigin("set-url", of: staging)
     }
 
-    private func setOrigin(of staging: String) async throws {
+    private func setOrigin(_ verb: String, of staging: String) async throws {
         guard let origin = source.origin else { return }
-        let known = try await git.run(["remote"], in: staging).text.split(whereSeparator: \.isNewline).contains(
-            "origin"
-        )
-        try await git.run(["remote", known ? "set-url" : "add", "origin", origin], in: staging)
+        try await git.run(["remote", verb, "origin", origin], in: staging)
     }
 }

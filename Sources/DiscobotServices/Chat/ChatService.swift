@@ -68,11 +68,11 @@ extension ChatService {
     package func chunks(of turn: ID<Turn>, after sequence: Int) async throws -> TurnChunks {
         try await store.read { transaction in
             let batches = try transaction.chunks(of: turn, after: sequence, limit: Self.readLimit)
-            guard let turn = try transaction.turn(turn) else { return TurnChunks(batches: [], outlook: .gone) }
-            if let last = batches.last?.last, last < turn.chunkCount {
-                return TurnChunks(batches: batches, outlook: .more)
+            guard let (status, count) = try transaction.progress(of: turn) else {
+                return TurnChunks(batches: [], outlook: .gone)
             }
-            return TurnChunks(batches: batches, outlook: turn.status.isEnded ? .end : .later)
+            if let last = batches.last?.last, last < count { return TurnChunks(batches: batches, outlook: .more) }
+            return TurnChunks(batches: batches, outlook: status.isEnded ? .end : .later)
         }
     }
 

@@ -8,6 +8,13 @@ extension Transaction {
         try row("SELECT \(Turn.columns) FROM turns WHERE id = \(id)").map(Turn.init)
     }
 
+    /// Where a turn stands and how many chunks are stored; nil when there is no such turn.
+    package func progress(of turn: ID<Turn>) throws -> (status: TurnStatus, chunkCount: Int)? {
+        try row("SELECT status, chunk_count FROM turns WHERE id = \(turn)").map {
+            (try $0.value("status"), try $0.value("chunk_count"))
+        }
+    }
+
     /// The turns of a session that have not ended, the next one or the running one first.
     package func openTurns(of session: ID<Session>) throws -> [Turn] {
         try rows(

@@ -128,14 +128,13 @@ package struct InitializeSessionJob: JobHandler {
     }
 
     /// Asks the agent until its working copy is ready. Nobody tells when a socket begins to answer, so it is tried
-    /// again after a wait that grows from a few milliseconds.
+    /// again after a wait that is a tenth of the time so far: that little is lost at most.
     private func waitForAgent(_ session: Session, _ provider: any SandboxProvider) async throws {
         guard let agent = try await client(session, provider) else {
             throw ServerError(.operationFailed, "the secret of the session's sandbox is lost")
         }
-        let deadline = ContinuousClock.now + Self.agentPatience
-        var pause: Duration = .milliseconds(3)
-        while ContinuousClock.now < deadline {
+        let start = ContinuousClock.now
+        while case let waited = start.duration(to: .now), waited < Self.agentPatience {
             if let health = try? await agent.health() {
                 if health.connected { return }
                 // Trying again would not help: the data and the source stay what they are.
@@ -143,8 +142,7 @@ package struct InitializeSessionJob: JobHandler {
             } else if let sandbox = try await provider.sandbox(of: session.id), sandbox.status != .running {
                 throw SandboxError(.startFailed, sandbox.error ?? "the sandbox ended while it was starting")
             }
-            try await Task.sleep(for: pause)
-            pause = min(pause * 1.5, .milliseconds(250))
+            try await Task.sleep(for: min(max(waited / 10, .milliseconds(2)), .milliseconds(250)))
         }
         throw SandboxError(.timedOut, "the sandbox's agent did not get ready in time")
     }
