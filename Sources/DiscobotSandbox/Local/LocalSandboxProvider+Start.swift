@@ -58,7 +58,10 @@ extension LocalSandboxProvider {
             extra: configuration.extraPaths
         )
         guard configuration.isIsolated else { return try writeEnvironment(specification, programs, session) }
-        for (name, text) in BubblewrapArguments.etc { try PrivateFile.write(text, to: "\(files.etc)/\(name)") }
+        // One that is replaced while another sandbox is being made would be gone for that one's bubblewrap.
+        for (name, text) in BubblewrapArguments.etc where PrivateFile.read("\(files.etc)/\(name)") != text {
+            try PrivateFile.write(text, to: "\(files.etc)/\(name)")
+        }
         let arguments = BubblewrapArguments(
             specification,
             files: session,
