@@ -170,7 +170,12 @@ struct AgentTurnTests {
             #expect(runtime.terminate() == 0)
             let next = try await AgentRuntimeProcess(in: directory)
             defer { next.kill() }
-            #expect(try await next.chunks(of: "c").last == .abort(reason: "the turn was cancelled"))
+            #expect(
+                try await next.chunks(of: "c").last
+                    == .error(
+                        errorText: "the sandbox was stopped while the agent worked; send the message again to go on"
+                    )
+            )
         }
     }
 }

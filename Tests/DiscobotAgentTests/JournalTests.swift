@@ -77,6 +77,28 @@ struct JournalTests {
     }
 
     @Test
+    func `a line that cannot be read spoils neither its answer's end nor the other answers`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let path = directory.file("journal")
+            do {
+                let journal = try Journal(directory: path)
+                try write(journal, "good", deltas: 1).end(.finished)
+                _ = try write(journal, "bad", deltas: 1)
+            }
+            let name = try #require(try directory.contents("journal").first { $0.hasSuffix("-bad.jsonl") })
+            let lines = try String(contentsOfFile: "\(path)/\(name)", encoding: .utf8)
+            try directory.write(lines + "{\"type\":\"unknown\"}\nno JSON\n", to: "journal/\(name)")
+            try FileManager.default.createDirectory(atPath: "\(path)/1-odd.jsonl", withIntermediateDirectories: false)
+            let journal = try Journal(directory: path)
+            #expect(try frames(journal, "good").contains("finish"))
+            let bad = try frames(journal, "bad")
+            #expect(bad.contains("\"type\":\"text-end\""))
+            #expect(bad.hasSuffix("\"}\n\n") && bad.contains(Journal.interruption))
+            #expect(try directory.contents("journal").contains("1-odd.jsonl.damaged"))
+        }
+    }
+
+    @Test
     func `a completion of which not even the question was written is unknown`() async throws {
         try await TemporaryDirectory.with { directory in
             var journal = try Journal(directory: directory.file("journal"))

@@ -36,7 +36,15 @@ package final class Journal: Sendable {
         reserve = JournalReserve(path: directory + "/reserve")
         files = Mutex([])
         let names = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(Self.suffix) }
-        let found = try names.sorted().compactMap { try recover($0) }
+        let found = names.sorted().compactMap { name in
+            do {
+                return try recover(name)
+            } catch {
+                // One answer that cannot be read must not keep the session from going on.
+                rename("\(directory)/\(name)", "\(directory)/\(name).damaged")
+                return nil
+            }
+        }
         files.withLock { $0 = found }
         removeOldest()
     }
@@ -161,9 +169,10 @@ extension Journal {
     }
 
     private func interrupt(_ file: JournalFile, _ descriptor: FileDescriptor) throws {
-        let contents = try file.contents()
         var sequence = ChunkSequence(messageID: Conversation.messageID(of: file.completion))
-        for chunk in contents.chunks { sequence.resume(chunk) }
+        try Self.forEachLine(descriptor, file.extent.bytes) { line in
+            if let chunk = try? JSONDecoder().decode(Chunk.self, from: Data(line)) { sequence.resume(chunk) }
+        }
         try descriptor.seek(offset: 0, from: .end)
         JournalWriter(file, descriptor, sequence: sequence, reserve: reserve).end(.failed(message: Self.interruption))
     }
@@ -184,6 +193,24 @@ extension Journal {
         let start = try lineEnd(descriptor, before: size - 1)
         guard start > 0 else { return nil }
         return try? JSONDecoder().decode(Chunk.self, from: Data(try read(descriptor, start..<size)))
+    }
+
+    /// The lines up to `end`, the header among them, without holding them all.
+    private static func forEachLine(
+        _ descriptor: FileDescriptor,
+        _ end: Int,
+        _ body: (ArraySlice<UInt8>) -> Void
+    ) throws {
+        var (partial, start): ([UInt8], Int) = ([], 0)
+        while start < end {
+            var rest = (partial + (try read(descriptor, start..<min(start + 256 << 10, end))))[...]
+            start = min(start + 256 << 10, end)
+            while let lineEnd = rest.lineEnd {
+                body(rest[..<lineEnd])
+                rest = rest[(lineEnd + 1)...]
+            }
+            partial = Array(rest)
+        }
     }
 
     private static func read(_ descriptor: FileDescriptor, _ range: Range<Int>) throws -> [UInt8] {

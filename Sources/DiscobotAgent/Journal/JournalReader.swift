@@ -23,7 +23,7 @@ struct JournalReader {
         self.file = file
         descriptor = try FileDescriptor.open(FilePath(file.path), .readOnly, options: .closeOnExec)
         prefix = Array("id: \(file.completion):".utf8)
-        skip = sequence + 1
+        skip = sequence &+ 1
     }
 
     func close() {

@@ -11,6 +11,8 @@ package final class JournalWriter: Sendable {
     private struct State {
         var sequence: ChunkSequence
         var bytes: Int
+        /// Lines that the sequence knows of and the disk did not take; the end goes on from them.
+        var lost: [UInt8] = []
     }
 
     private let file: JournalFile
@@ -34,8 +36,10 @@ package final class JournalWriter: Sendable {
         try state.withLock { state in
             let lines = try Self.lines(of: state.sequence.append(chunk))
             do {
-                try write(lines, &state)
+                try write(state.lost + lines, &state)
+                state.lost = []
             } catch {
+                state.lost += lines
                 throw DriverError(Self.explanation(error))
             }
             let bytes = state.bytes
@@ -46,7 +50,8 @@ package final class JournalWriter: Sendable {
     /// Ends the answer; what the disk does not take is kept in memory, so that readers see the end in any case.
     package func end(_ ending: ChunkSequence.Ending) {
         state.withLock { state in
-            guard let lines = try? Self.lines(of: state.sequence.end(ending)), !lines.isEmpty else { return }
+            guard let end = try? Self.lines(of: state.sequence.end(ending)), !end.isEmpty else { return }
+            let lines = state.lost + end
             var unwritten: [UInt8] = []
             do {
                 reserve.release()

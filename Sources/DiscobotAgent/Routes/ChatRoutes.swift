@@ -77,7 +77,10 @@ struct ChatRoutes: Sendable {
     }
 
     private func cancel(_ request: Request, _ context: AppRequestContext) async throws -> Response {
-        guard let completion = await conversation.cancel() else {
+        // A body is optional.
+        let body = try await JSONBody.collect(request, limit: 1 << 16)
+        let wanted = try? await JSONBody.decode(CancelRequest.self, from: body.body, limit: 1 << 16)
+        guard let completion = await conversation.cancel(wanted?.completionId) else {
             return try .json(Refusal(error: "no_active_completion"), status: .conflict)
         }
         return try .json(CompletionResponse(success: true, completionId: completion, status: "cancelled"))

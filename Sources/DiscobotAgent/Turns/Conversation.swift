@@ -120,7 +120,8 @@ actor Conversation {
             writer.end(.finished)
         } catch {
             if Task.isCancelled {
-                writer.end(.aborted(reason: "the turn was cancelled"))
+                let isStopping = await isStopping
+                writer.end(isStopping ? .failed(message: Self.stopped) : .aborted(reason: "the turn was cancelled"))
             } else {
                 let message = (error as? DriverError)?.message ?? "the agent failed: \(error)"
                 writer.end(.failed(message: message))
@@ -128,6 +129,8 @@ actor Conversation {
         }
         questions.close()
     }
+
+    private static let stopped = "the sandbox was stopped while the agent worked; send the message again to go on"
 
     private func ended(_ file: JournalFile) {
         var metadata: Logger.Metadata = ["completion": "\(file.completion)", "bytes": "\(file.extent.bytes)"]
@@ -148,9 +151,9 @@ actor Conversation {
 
     var questions: PendingQuestions { running?.questions ?? lastQuestions }
 
-    /// Ends what runs and returns its completion when it has ended; nil when nothing runs.
-    func cancel() async -> String? {
-        guard let running else { return nil }
+    /// Ends a completion, or whatever runs, and returns its id when it has ended; nil when that does not run.
+    func cancel(_ completion: String? = nil) async -> String? {
+        guard let running, completion == nil || completion == running.file.completion else { return nil }
         running.task.cancel()
         await running.task.value
         return running.file.completion

@@ -13,6 +13,8 @@ enum ClaudeCodeLine: Sendable, Equatable {
     case user(ClaudeCodeMessage)
     case result(ClaudeCodeResult)
     case permission(ClaudeCodePermission)
+    /// The program does not want a permission any more that it has asked for.
+    case withdrawn(requestID: String)
     /// A request of a kind that is not known, which needs an answer all the same.
     case unknownRequest(id: String)
     case ignored
@@ -55,6 +57,8 @@ extension ClaudeCodeLine: Decodable {
         case "user": self = .user(try fields.decode(ClaudeCodeMessage.self, forKey: .message))
         case "result": self = .result(try ClaudeCodeResult(from: decoder))
         case "control_request": self = try Self.request(fields)
+        case "control_cancel_request":
+            self = .withdrawn(requestID: try fields.decode(String.self, forKey: .requestID))
         default: self = .ignored
         }
     }

@@ -27,6 +27,7 @@ struct ClaudeCodeTalk: Sendable {
         of: ClaudeCodePermission.self,
         bufferingPolicy: .bufferingOldest(64)
     )
+    private let withdrawals = ClaudeCodeWithdrawals()
     private let interruption = ClaudeCodeInterruption()
 
     init(turn: DriverTurn, output: DriverOutput, state: ClaudeCodeState, failure: ClaudeCodeFailure) {
@@ -84,7 +85,12 @@ struct ClaudeCodeTalk: Sendable {
         case .initialized(let session): try state.keep(session: session)
         // The program would try a refused key again and again.
         case .retrying(let status?) where status == 401 || status == 403: throw failure.refused(status)
-        case .permission(let permission): permissions.continuation.yield(permission)
+        case .permission(let permission):
+            // So many cannot be asked at once, and the program waits for each.
+            if case .dropped = permissions.continuation.yield(permission) {
+                input.continuation.yield(try ClaudeCodeInput.refusal(of: permission.requestID))
+            }
+        case .withdrawn(let id): withdrawals.withdraw(id)
         case .unknownRequest(let id): input.continuation.yield(try ClaudeCodeInput.refusal(of: id))
         case .result(let result):
             if isResumed, result.errors.contains(where: { $0.hasPrefix("No conversation found") }) {
@@ -113,7 +119,14 @@ struct ClaudeCodeTalk: Sendable {
     private func answer() async throws -> End? {
         var asks = ClaudeCodePolicy(mode: turn.request.mode)
         for await permission in permissions.stream {
-            let decision = try await asks.decision(on: permission, ask: output.ask)
+            let (policy, ask) = (asks, output.ask)
+            let decided = try await withdrawals.unlessWithdrawn(permission.requestID) {
+                var policy = policy
+                let decision = try await policy.decision(on: permission, ask: ask)
+                return (policy, decision)
+            }
+            guard let (policy, decision) = decided else { continue }
+            asks = policy
             if let new = decision["updatedPermissions"]?.elements {
                 var rules = state.rules
                 rules.add(new)
