@@ -23,7 +23,7 @@ struct DoctorFinding {
     static func all(_ options: ServerOptions) async -> [DoctorFinding] {
         var findings = [await git(), sqlite()]
         findings += await providers(options)
-        findings += localProvider(options)
+        findings += await localProvider(options)
         findings.append(port(options))
         let database = (options.databasePath as NSString).deletingLastPathComponent
         findings.append(directory(database, for: "database"))
@@ -67,13 +67,13 @@ struct DoctorFinding {
     }
 
     /// What sandboxes of the provider local need besides.
-    private static func localProvider(_ options: ServerOptions) -> [DoctorFinding] {
+    private static func localProvider(_ options: ServerOptions) async -> [DoctorFinding] {
         guard options.isLocalProviderEnabled else { return [] }
         let local = LocalSandboxProvider(options.local)
         let needs = [
             ("discobot-agent (provider local)", local.agentProblem, options.local.agentBinary),
             (
-                "internet for sandboxes (provider local)", LocalSandboxProvider.networkProblem,
+                "internet for sandboxes (provider local)", await LocalSandboxProvider.networkProblem(),
                 "slirp4netns and /dev/net/tun"
             ),
         ]

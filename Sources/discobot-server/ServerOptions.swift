@@ -56,6 +56,7 @@ package struct ServerOptions: Sendable {
             home: environment["HOME"] ?? NSHomeDirectory(),
             searchPath: environment["PATH"] ?? ""
         )
+        local.hiddenPaths = [(databasePath as NSString).deletingLastPathComponent]
     }
 
     private static var executableDirectory: String {

@@ -57,7 +57,7 @@ struct LocalIsolationTests {
 
     @Test(arguments: [
         "/usr/x", "/etc/x", "/x", "/.workspace/x", "/opt/x", "/.discobot/x", "/proc/sys/kernel/hostname",
-        "/proc/sys/kernel/domainname", "/sys/x", "/home/x",
+        "/proc/sys/kernel/domainname", "/sys/x", "/home/x", "/dev/x",
     ])
     func `it cannot write the system or the workspace`(path: String) async throws {
         let output = try await output(of: "(echo >\(path)) 2>/dev/null && echo written || echo refused")
@@ -121,6 +121,30 @@ struct LocalIsolationTests {
     @Test(arguments: isolated)
     func `it sees no abstract socket of this machine`(kind: ProviderKind) async throws {
         #expect(try await output(of: "cat /proc/net/unix | grep -c @ || true", kind) == "0")
+    }
+
+    @Test
+    func `it sees certificates, and no private keys beside them`() async throws {
+        #expect(
+            try await output(of: "ls /etc/ssl; ls /etc/pki /etc/pki/tls 2>/dev/null | grep private; true")
+                .split(separator: "\n").allSatisfy { ["certs", "openssl.cnf", "cert.pem"].contains($0) }
+        )
+        #expect(try await !output(of: "ls /etc/ssl/certs | head -1").isEmpty)
+    }
+
+    @Test
+    func `it does not reach networks beside this machine and metadata services`() async throws {
+        let routes = try await output(of: "ip route show type unreachable", .isolatedWithInternet)
+        for network in ["169.254.0.0/16", "100.100.100.200", "224.0.0.0/4"] { #expect(routes.contains(network)) }
+        let connected = try await Shell.run("ip -4 route show scope link | cut -d' ' -f1").split(separator: "\n")
+        for network in connected where network.contains("/") { #expect(routes.contains(network)) }
+    }
+
+    @Test
+    func `what it keeps in memory is limited`() async throws {
+        let script = "df -B1 --output=size /tmp /var/tmp /run /dev/shm | tail -n +2 | tr -d ' '"
+        let sizes = try await output(of: script, limits: .init(memoryMegabytes: 64)).split(separator: "\n")
+        #expect(sizes.count == 4 && sizes.allSatisfy { $0 == "16777216" })
     }
 
     @Test

@@ -128,6 +128,47 @@ struct LocalLifeTests {
     }
 
     @Test(arguments: ProviderKind.local)
+    func `a stop that is cancelled still waits for an orderly end`(kind: ProviderKind) async throws {
+        let script = """
+            cd "$DISCOBOT_DATA_DIR"; trap 'echo >asked; sleep 0.5; echo >ended; exit 0' TERM
+            echo >began; while :; do sleep 1000 & wait $!; done
+            """
+        try await with(kind, script: script) { provider, id, directory in
+            try await provider.start(id)
+            let data = directory.file("sandboxes/sessions/\(id)/data")
+            try await eventually { FileManager.default.fileExists(atPath: data + "/began") }
+            let stop = Task { try await provider.stop(id) }
+            try await eventually { FileManager.default.fileExists(atPath: data + "/asked") }
+            stop.cancel()
+            try await stop.value
+            #expect(FileManager.default.fileExists(atPath: data + "/ended"))
+        }
+    }
+
+    @Test(arguments: ProviderKind.local)
+    func `a sandbox whose launcher is not noted ends all the same`(kind: ProviderKind) async throws {
+        try await with(kind) { provider, id, directory in
+            try await provider.start(id)
+            try FileManager.default.removeItem(atPath: directory.file("sandboxes/sessions/\(id)/pid"))
+            try await provider.stop(id)
+            #expect(try await provider.sandbox(of: id)?.status == .stopped)
+            #expect(try await Leftovers.areGone(directory.path))
+        }
+    }
+
+    @Test
+    func `a cache stays as long as its project has sandboxes`() async throws {
+        try await with(.isolated) { provider, id, directory in
+            try await provider.start(id)
+            await #expect(throws: SandboxError.self) { try await provider.removeCache(of: "local") }
+            #expect(directory.exists("sandboxes/caches/local"))
+            try await provider.remove(id, keepingData: false)
+            try await provider.removeCache(of: "local")
+            #expect(!directory.exists("sandboxes/caches/local"))
+        }
+    }
+
+    @Test(arguments: ProviderKind.local)
     func `data is kept on request, whatever else goes`(kind: ProviderKind) async throws {
         try await with(kind) { provider, id, directory in
             try await provider.start(id)

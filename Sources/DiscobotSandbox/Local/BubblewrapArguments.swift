@@ -28,8 +28,9 @@ struct BubblewrapArguments {
         programs: UserPrograms,
         variables: [(String, String)]
     ) {
-        isolate(specification.network)
-        showSystem()
+        list = Self.namespaces(specification.network)
+        add("--die-with-parent", "--clearenv", "--chdir", Self.data)
+        showSystem(Self.memoryBytes(specification.limits))
         showEtc(etc, specification.network)
         for path in libraries + programs.directories { add("--ro-bind", path, path) }
         add("--ro-bind", runtime, Self.runtime)
@@ -46,23 +47,39 @@ struct BubblewrapArguments {
         list += arguments
     }
 
-    private mutating func isolate(_ network: Workspace.Network) {
-        add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
-        // With internet, the namespace is there already when bubblewrap begins.
-        if network == .none { add("--unshare-net") }
-        add("--uid", "1000", "--gid", "1000", "--hostname", "discobot", "--cap-drop", "ALL", "--disable-userns")
-        add("--die-with-parent", "--clearenv", "--chdir", Self.data)
+    /// What sets a sandbox apart, which not every kernel and bubblewrap can do.
+    static func namespaces(_ network: Workspace.Network) -> [String] {
+        ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+            // With internet, the namespace is there already when bubblewrap begins.
+            + (network == .none ? ["--unshare-net"] : [])
+            + ["--uid", "1000", "--gid", "1000", "--hostname", "discobot", "--cap-drop", "ALL", "--disable-userns"]
     }
 
-    private mutating func showSystem() {
+    /// The size of each file system in memory; without control groups nothing else keeps them from filling all of it.
+    static func memoryBytes(_ limits: SandboxSpecification.Limits) -> Int {
+        limits.memoryMegabytes.map { ($0 << 20) / 4 } ?? 1 << 30
+    }
+
+    private mutating func addMemory(_ path: String, _ bytes: Int, mode: String) {
+        add("--perms", mode, "--size", String(bytes), "--tmpfs", path)
+    }
+
+    private mutating func showSystem(_ memoryBytes: Int) {
         add("--proc", "/proc")
         // The kernel lets root's files there be written without any capability, and this may be root by another name.
         for name in ["sys", "irq", "bus", "fs"] { add("--ro-bind-try", "/proc/\(name)", "/proc/\(name)") }
         for name in ["sysrq-trigger", "kcore"] where access("/proc/\(name)", F_OK) == 0 {
             add("--ro-bind", "/dev/null", "/proc/\(name)")
         }
-        add("--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run")
-        add("--perms", "1777", "--tmpfs", "/var/tmp", "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/opt", "/opt")
+        for name in ["scsi", "acpi", "dynamic_debug"] where access("/proc/\(name)", F_OK) == 0 {
+            addMemory("/proc/\(name)", 4096, mode: "0555")
+            add("--remount-ro", "/proc/\(name)")
+        }
+        add("--dev", "/dev")
+        for path in ["/dev/shm", "/tmp", "/var/tmp"] { addMemory(path, memoryBytes, mode: "1777") }
+        addMemory("/run", memoryBytes, mode: "0755")
+        // In memory too, and of no fixed size; devices can be written all the same.
+        add("--remount-ro", "/dev", "--ro-bind", "/usr", "/usr", "--ro-bind-try", "/opt", "/opt")
         for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
             // Links into /usr on most systems, directories on some.
             if let target = Self.linkTarget("/\(name)") {
@@ -76,8 +93,10 @@ struct BubblewrapArguments {
     private mutating func showEtc(_ etc: String, _ network: Workspace.Network) {
         let ofHost = [
             "alternatives", "ca-certificates", "ca-certificates.conf", "crypto-policies", "debian_version",
-            "gitconfig", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release", "pki",
-            "protocols", "services", "ssl", "timezone",
+            "gitconfig", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types", "os-release",
+            "protocols", "services", "timezone",
+            // Not the directories as a whole, which have private keys that root can read.
+            "pki/ca-trust", "pki/tls/certs", "pki/tls/cert.pem", "ssl/certs", "ssl/cert.pem", "ssl/openssl.cnf",
         ]
         for name in ofHost { add("--ro-bind-try", "/etc/\(name)", "/etc/\(name)") }
         for name in ["passwd", "group", "hosts", "nsswitch.conf"] { add("--ro-bind", "\(etc)/\(name)", "/etc/\(name)") }

@@ -47,16 +47,22 @@ struct ControlGroups: Sendable {
     /// - Returns: whether they are gone.
     static func remove(_ name: String) -> Bool {
         let parents = [unified] + Controller.allCases.map { parent(of: $0) }
-        return parents.compactMap(\.self).allSatisfy { rmdir("\($0)/\(name)") == 0 || errno == ENOENT }
+        return parents.compactMap(\.self).allSatisfy { rmdir("\($0)/\(name)") == 0 || errno != EBUSY }
     }
 
-    /// The processes of a sandbox.
-    static func processes(of name: String) -> [pid_t] {
+    /// Kills all that is in those of a sandbox; what begins meanwhile needs another call in version 1.
+    static func kill(_ name: String) {
+        if let unified, set("1", "\(unified)/\(name)/cgroup.kill") { return }
         let parents = [unified] + Controller.allCases.map { parent(of: $0) }
-        return parents.compactMap(\.self).flatMap { parent in
-            (PrivateFile.read("\(parent)/\(name)/cgroup.procs", limit: 1 << 16) ?? "").split(separator: "\n").compactMap
-            { pid_t($0) }
+        for parent in parents.compactMap(\.self) {
+            let text = PrivateFile.read("\(parent)/\(name)/cgroup.procs", limit: 1 << 16) ?? ""
+            for process in processes(text) { Glibc.kill(process, SIGKILL) }
         }
+    }
+
+    /// - Parameter text: one in each line; the last number may be cut, and so another process's.
+    static func processes(_ text: String) -> [pid_t] {
+        (text.lastIndex(of: "\n").map { text[..<$0] } ?? "").split(separator: "\n").compactMap { pid_t($0) }
     }
 
     private static func make(_ path: String) -> Bool {

@@ -86,9 +86,13 @@ struct StartSignal {
         self.signals = signals
     }
 
+    /// Lets go of the pipe.
+    func cancel() {
+        watch.cancel()
+    }
+
     /// False when nothing is left that could begin, and when the time is over.
     func hasCome(within limit: Duration) async -> Bool {
-        defer { watch.cancel() }
         let signals = signals
         return await withTaskGroup(of: Bool.self) { group in
             group.addTask { await signals.first { _ in true } ?? false }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotAgentAPI
-import DiscobotModel
 import FoundationEssentials
 import Glibc
 
@@ -10,78 +9,107 @@ extension LocalSandboxProvider {
     private static let patience: Duration = .seconds(5)
 
     /// Ends everything that lives of a sandbox; returns when it is gone. Throws `SandboxError` when that does not succeed.
-    func end(_ id: ID<Session>, _ session: LocalSessionFiles) async throws {
+    func end(_ session: LocalSessionFiles) async throws {
+        // Goes on when the caller gives up: whoever was asked to end gets the time that takes.
+        try await Task { try await endAll(session) }.value
+    }
+
+    private func endAll(_ session: LocalSessionFiles) async throws {
         let lifeLine = LifeLine(path: session.alive)
-        let processes = Self.processes(session)
+        let first = Self.firstProcess(session)
         if lifeLine.isHeld {
             try PrivateFile.write("", to: session.stopping)
-            if let launcher = processes.launcher, Self.isLauncher(launcher, session) { kill(launcher, SIGTERM) }
-            if await !lifeLine.hasEnded(within: Self.patience), let group = processes.launcher {
-                // Whoever holds the pipe is in this group, so its number cannot belong to others.
-                kill(-group, SIGKILL)
-                if await !lifeLine.hasEnded(within: Self.patience) {
-                    throw SandboxError(.timedOut, "the sandbox cannot be ended")
-                }
+            let launchers = Self.launchers(session)
+            for launcher in launchers { kill(launcher, SIGTERM) }
+            // Without one there is nobody to ask; but it may just have ended by itself.
+            if await !lifeLine.hasEnded(within: launchers.isEmpty ? .milliseconds(200) : Self.patience) {
+                // Whoever holds the pipe is in such a group, so its number cannot belong to others.
+                for group in Self.groups(session) { kill(-group, SIGKILL) }
+                if await !lifeLine.hasEnded(within: Self.patience) { throw Self.cannotBeEnded }
             }
         }
-        if !configuration.isIsolated { Self.killStrays(of: session) }
-        try await waitUntilGone(processes, session)
+        if !configuration.isIsolated { try await Self.killStrays(of: session) }
+        try await waitUntilGone(first, session)
         unlink(session.socket)
     }
 
-    private struct Processes {
-        /// Leads the group of everything outside of the sandbox.
-        let launcher: pid_t?
-        /// The sandbox's first process, which nothing inside outlives.
-        let first: pid_t?
-    }
+    private static var cannotBeEnded: SandboxError { SandboxError(.timedOut, "the sandbox cannot be ended") }
 
-    private static func processes(_ session: LocalSessionFiles) -> Processes {
-        let launcher = PrivateFile.read(session.pid, limit: 32)?.split(separator: "\n").first.flatMap { pid_t($0) }
+    /// The sandbox's first process, which nothing inside outlives.
+    private static func firstProcess(_ session: LocalSessionFiles) -> pid_t? {
         let info = PrivateFile.read(session.info, limit: 4096) ?? ""
-        let first = info.firstRange(of: "\"child-pid\": ").flatMap { range in
+        return info.firstRange(of: "\"child-pid\": ").flatMap { range in
             pid_t(info[range.upperBound...].prefix { $0.isNumber })
         }
-        return Processes(launcher: launcher, first: first)
+    }
+
+    /// As the launcher noted it, which it may not have got to.
+    private static func notedLauncher(_ session: LocalSessionFiles) -> pid_t? {
+        PrivateFile.read(session.pid, limit: 32)?.split(separator: "\n").first.flatMap { pid_t($0) }
+    }
+
+    /// Those that lead a group; the others of the script's processes are in it.
+    private static func launchers(_ session: LocalSessionFiles) -> [pid_t] {
+        if let noted = notedLauncher(session), isLauncher(noted, session) { return [noted] }
+        return processes.filter { getpgid($0) == $0 && isLauncher($0, session) }
+    }
+
+    private static func groups(_ session: LocalSessionFiles) -> Set<pid_t> {
+        let found = processes.filter { isLauncher($0, session) }.map { getpgid($0) }
+        return Set(found + [notedLauncher(session)].compactMap(\.self)).filter { $0 > 1 && $0 != getpgrp() }
     }
 
     private static func isLauncher(_ pid: pid_t, _ session: LocalSessionFiles) -> Bool {
-        PrivateFile.read("/proc/\(pid)/cmdline", limit: 4096)?.contains(session.launcher) == true
+        let arguments = PrivateFile.read("/proc/\(pid)/cmdline", limit: 4096)?.split(separator: "\0") ?? []
+        return arguments.dropFirst().first == Substring(session.launcher)
+    }
+
+    private static var processes: [pid_t] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { pid_t($0) }
     }
 
     /// When the pipe is let go, the kernel still has the last processes to end, which it does not tell.
-    private func waitUntilGone(_ processes: Processes, _ session: LocalSessionFiles) async throws {
+    private func waitUntilGone(_ first: pid_t?, _ session: LocalSessionFiles) async throws {
         let deadline = ContinuousClock.now + Self.patience
-        while ContinuousClock.now < deadline {
-            let lives = processes.first.map { Self.isBubblewrap($0) } ?? false
+        while true {
+            let lives = first.map { Self.isEndingBubblewrap($0) } ?? false
             if !lives, ControlGroups.remove(session.groupName) { return }
-            for process in ControlGroups.processes(of: session.groupName) { kill(process, SIGKILL) }
+            guard ContinuousClock.now < deadline else { throw Self.cannotBeEnded }
+            ControlGroups.kill(session.groupName)
             try await Task.sleep(for: .milliseconds(1))
         }
     }
 
-    /// Whether that process lives and is a sandbox's first one, not another that got its number later.
-    private static func isBubblewrap(_ pid: pid_t) -> Bool {
-        guard let status = PrivateFile.read("/proc/\(pid)/stat", limit: 512), status.contains("(bwrap)") else {
-            return false
-        }
-        return !status.contains(") Z ") && !status.contains(") X ")
+    /// Whether that process is a sandbox's first one on its way out. One that is not has the number of ours from before:
+    /// ours lets go of the pipe only while it ends.
+    private static func isEndingBubblewrap(_ pid: pid_t) -> Bool {
+        guard let status = PrivateFile.read("/proc/\(pid)/stat", limit: 512),
+            let name = status.firstRange(of: "(bwrap) ")
+        else { return false }
+        let fields = status[name.upperBound...].split(separator: " ")
+        guard fields.count > 6, let flags = UInt64(fields[6]) else { return false }
+        let isExiting: UInt64 = 4  // PF_EXITING of the kernel
+        return flags & isExiting != 0 && fields[0] != "Z" && fields[0] != "X"
     }
 
     /// Without a sandbox, programs that began a session of their own are known by the environment that they inherited.
-    private static func killStrays(of session: LocalSessionFiles) {
-        // One that is about to start another may do so before its turn comes.
-        for _ in 1...20 {
+    private static func killStrays(of session: LocalSessionFiles) async throws {
+        let deadline = ContinuousClock.now + patience
+        // One that starts another may do so before its turn comes, and one that is just becoming another program has no
+        // environment for a moment. So one look that finds nothing is not enough.
+        var emptyLooks = 0
+        while emptyLooks < 3 {
             let strays = strays(of: session)
-            if strays.isEmpty { return }
+            emptyLooks = strays.isEmpty ? emptyLooks + 1 : 0
+            guard strays.isEmpty || ContinuousClock.now < deadline else { throw cannotBeEnded }
             for pid in strays { kill(pid, SIGKILL) }
+            if !strays.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
         }
     }
 
     private static func strays(of session: LocalSessionFiles) -> [pid_t] {
         let mark = Substring("\(AgentVariable.socket.rawValue)=\(session.socket)")
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.compactMap { pid_t($0) }.filter { pid in
+        return processes.filter { pid in
             let environment = PrivateFile.read("/proc/\(pid)/environ", limit: 1 << 16) ?? ""
             return pid != getpid() && environment.split(separator: "\0").contains(mark)
         }

@@ -10,7 +10,7 @@ extension LocalSandboxProvider {
             throw SandboxError(.failed, "a session's id has letters, digits and hyphens only, at most 65")
         }
         try await queue.run(specification.sessionID) {
-            try await end(specification.sessionID, session)
+            try await end(session)
             try await clear(session)
             try files.prepare()
             for directory in [session.directory, session.data, session.data + "/home"] {
@@ -25,7 +25,7 @@ extension LocalSandboxProvider {
         guard let session = files.session(id) else { throw Self.unknown }
         try await queue.run(id) {
             guard record(session) != nil else { throw Self.unknown }
-            try await end(id, session)
+            try await end(session)
         }
         feed.publish(id)
     }
@@ -33,7 +33,7 @@ extension LocalSandboxProvider {
     package func remove(_ id: ID<Session>, keepingData: Bool) async throws {
         guard let session = files.session(id) else { return }
         try await queue.run(id) {
-            try await end(id, session)
+            try await end(session)
             if keepingData {
                 try await clear(session)
             } else {
@@ -90,6 +90,11 @@ extension LocalSandboxProvider {
     }
 
     package func removeCache(of project: ID<Project>) async throws {
+        let isNeeded = files.sessionIDs().contains { id in
+            files.session(id).flatMap { record($0) }?.specification.projectID == project
+        }
+        // Its sandboxes have it mounted, and may yet be started again.
+        guard !isNeeded else { throw SandboxError(.failed, "the project still has sandboxes") }
         try await discard(files.cache(of: project))
     }
 

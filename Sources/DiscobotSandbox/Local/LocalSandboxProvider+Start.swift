@@ -13,9 +13,9 @@ extension LocalSandboxProvider {
         try await queue.run(id) {
             guard var record = record(session) else { throw Self.unknown }
             if isRunning(session) { return }
-            try refuseWhatIsMissing(record.specification)
+            try await refuseWhatIsMissing(record.specification)
             // Something may be left of one whose launcher was ended.
-            try await end(id, session)
+            try await end(session)
             try await prepare(record.specification, session)
             record.startedAt = .now
             try write(record, session)
@@ -25,11 +25,11 @@ extension LocalSandboxProvider {
         feed.publish(id)
     }
 
-    private func refuseWhatIsMissing(_ specification: SandboxSpecification) throws {
+    private func refuseWhatIsMissing(_ specification: SandboxSpecification) async throws {
         var problem = agentProblem
         if configuration.isIsolated {
             problem = problem ?? Self.bubblewrapProblem
-            if specification.network == .internet { problem = problem ?? Self.networkProblem }
+            if problem == nil, specification.network == .internet { problem = await Self.networkProblem() }
         }
         if let problem { throw SandboxError(.unavailable, "\(problem.reason). \(problem.remedy)") }
         guard access(specification.workspacePath, R_OK | X_OK) == 0 else {
@@ -55,7 +55,8 @@ extension LocalSandboxProvider {
         let programs = UserPrograms(
             home: configuration.home,
             searchPath: configuration.searchPath,
-            extra: configuration.extraPaths
+            extra: configuration.extraPaths,
+            hidden: configuration.hiddenPaths + [configuration.root]
         )
         guard configuration.isIsolated else { return try writeEnvironment(specification, programs, session) }
         // One that is replaced while another sandbox is being made would be gone for that one's bubblewrap.
@@ -68,7 +69,7 @@ extension LocalSandboxProvider {
             cache: cache,
             etc: files.etc,
             runtime: configuration.command == nil ? configuration.agentBinary : "/bin/sh",
-            libraries: try await libraries.directories(of: configuration.agentBinary),
+            libraries: try await libraries.files(of: configuration.agentBinary),
             programs: programs,
             variables: RuntimeVariables.isolated(specification, programs)
         )
@@ -80,28 +81,38 @@ extension LocalSandboxProvider {
         _ programs: UserPrograms,
         _ session: LocalSessionFiles
     ) throws {
-        let variables = RuntimeVariables.plain(specification, programs, session, home: configuration.home)
+        let variables = RuntimeVariables.plain(specification, programs, session)
         let lines = variables.map { name, value in "\(name)='\(value.replacing("'", with: #"'\''"#))'\n" }
         try PrivateFile.write(lines.joined(), to: session.environment)
     }
 
     private func launch(_ specification: SandboxSpecification, _ session: LocalSessionFiles) async throws {
+        let closed = configuration.isIsolated && specification.network == .internet ? try HostAddresses.closed() : []
         let groups = ControlGroups(making: session.groupName, specification.limits)
         let network = configuration.isIsolated ? specification.network.rawValue : "plain"
         let runtime = configuration.isIsolated ? BubblewrapArguments.runtime : configuration.agentBinary
         let command = configuration.command ?? [runtime]
         let arguments =
             ["--fork", "sh", session.launcher, "run", session.directory, network]
-            + [HostAddresses.all().joined(separator: " "), groups.directories.joined(separator: " "), session.socket]
+            + [closed.joined(separator: " "), groups.directories.joined(separator: " "), session.socket]
             + ProcessLimits.command(specification.limits, countsMemory: !groups.limitMemory) + command
         // Before anybody writes to it.
         let signal = StartSignal(path: session.started)
-        let isLaunched = try await LocalCommand.output("setsid", arguments, within: Self.patience) != nil
+        defer { signal?.cancel() }
+        let isLaunched: Bool
+        do {
+            isLaunched = try await LocalCommand.output("setsid", arguments, within: Self.patience) != nil
+        } catch {
+            // It may have got as far as to have a sandbox.
+            try await end(session)
+            throw error
+        }
         if isLaunched, await signal?.hasCome(within: Self.patience) == true { return }
         // Its end may take another moment, and then there is an exit code.
         if await !LifeLine(path: session.alive).hasEnded(within: .seconds(1)) {
-            try await end(specification.sessionID, session)
+            try await end(session)
         }
+        try Task.checkCancellation()
         let reason = LocalSandboxRecord.tail(PrivateFile.read(session.log, limit: 4096) ?? "")
         throw SandboxError(.startFailed, "the sandbox could not be started" + reason)
     }

@@ -14,6 +14,8 @@ package struct LocalSandboxProvider: SandboxProvider {
         package var agentBinary: String
         /// What sandboxes are shown of this machine besides the usual.
         package var extraPaths: [String] = []
+        /// What they are never shown as part of a program.
+        package var hiddenPaths: [String] = []
         /// Without, the runtime runs as a plain process with all that the server's user may do.
         package var isIsolated = true
         /// Where the user's programs are looked for.
@@ -51,17 +53,24 @@ package struct LocalSandboxProvider: SandboxProvider {
         if let problem = agentProblem { return ProviderState(version: nil, problem: problem) }
         guard configuration.isIsolated else { return .available(version: "not isolated") }
         if let problem = Self.bubblewrapProblem { return ProviderState(version: nil, problem: problem) }
-        let version = try? await LocalCommand.output("bwrap", ["--version"], within: .seconds(5))
-        let attempt = ["--ro-bind", "/", "/", "--unshare-all", "--unshare-user", "true"]
-        guard let version, (try? await LocalCommand.output("bwrap", attempt, within: .seconds(5))) != nil else {
+        let version = try? await LocalCommand.output("bwrap", ["--version"], within: Self.patience)
+        let attempt = ["--ro-bind", "/", "/"] + BubblewrapArguments.namespaces(.none) + ["--proc", "/proc", "true"]
+        guard let version, (try? await LocalCommand.output("bwrap", attempt, within: Self.patience)) != nil else {
             return .unavailable(
                 reason: "bubblewrap cannot create namespaces here",
-                remedy: "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, and on Ubuntu "
-                    + "kernel.apparmor_restrict_unprivileged_userns=0)."
+                remedy: "Use bubblewrap 0.8.0 or later, and allow unprivileged user namespaces ("
+                    + "\(Self.permissions))."
             )
         }
         return .available(version: version.split { $0 == " " || $0 == "\n" }.last.map { String($0) })
     }
+
+    /// A busy machine may need seconds to start a program.
+    private static let patience: Duration = .seconds(15)
+    private static let permissions =
+        "sysctl kernel.unprivileged_userns_clone=1, and on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0"
+    /// A right that was there once is not asked for again.
+    private static let canUnshare = Mutex(false)
 
     /// What keeps sandboxes from having the runtime.
     package var agentProblem: ProviderState.Problem? {
@@ -82,7 +91,7 @@ package struct LocalSandboxProvider: SandboxProvider {
     }
 
     /// What keeps sandboxes from having the network `internet`.
-    package static var networkProblem: ProviderState.Problem? {
+    package static func networkProblem() async -> ProviderState.Problem? {
         let instead = "or set the workspace's network to none or host."
         for (program, name) in [("slirp4netns", "slirp4netns"), ("ip", "iproute2"), ("unshare", "util-linux")]
         where LocalCommand.find(program) == nil {
@@ -91,12 +100,27 @@ package struct LocalSandboxProvider: SandboxProvider {
                 remedy: "Install it (Debian: apt-get install \(name)), " + instead
             )
         }
-        guard access("/dev/net/tun", R_OK | W_OK) != 0 else { return nil }
+        guard access("/dev/net/tun", R_OK | W_OK) == 0 else {
+            return ProviderState.Problem(
+                reason: "/dev/net/tun, which gives sandboxes the internet, cannot be used",
+                remedy: "Load the module tun and let the server's user read and write it (chmod 666 /dev/net/tun), "
+                    + instead
+            )
+        }
+        guard await !mayUnshare() else { return nil }
         return ProviderState.Problem(
-            reason: "/dev/net/tun, which gives sandboxes the internet, cannot be used",
-            remedy: "Load the module tun and let the server's user read and write it (chmod 666 /dev/net/tun), "
-                + instead
+            reason: "unshare, which gives sandboxes the internet, cannot create namespaces here",
+            remedy: "Allow unprivileged user namespaces (\(permissions)), " + instead
         )
+    }
+
+    /// Where the system allows namespaces to bubblewrap by name, this is refused all the same.
+    private static func mayUnshare() async -> Bool {
+        if canUnshare.withLock({ $0 }) { return true }
+        let attempt = ["--user", "--map-root-user", "--net", "true"]
+        let isAllowed = (try? await LocalCommand.output("unshare", attempt, within: patience)) != nil
+        if isAllowed { canUnshare.withLock { $0 = true } }
+        return isAllowed
     }
 }
 

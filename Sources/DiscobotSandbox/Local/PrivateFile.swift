@@ -23,7 +23,11 @@ enum PrivateFile {
         let new = "\(path).\(UInt64.random(in: 0...UInt64.max))"
         let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw failure("write", path) }
-        defer { close(descriptor) }
+        var isInPlace = false
+        defer {
+            close(descriptor)
+            if !isInPlace { unlink(new) }
+        }
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
@@ -31,6 +35,7 @@ enum PrivateFile {
             bytes = bytes.dropFirst(count)
         }
         guard rename(new, path) == 0 else { throw failure("write", path) }
+        isInPlace = true
     }
 
     /// The last `limit` bytes; nil when there is no file.
@@ -64,11 +69,11 @@ enum PrivateFile {
     /// Removes a directory with all that is in it, whatever modes an agent has given that.
     static func removeTree(_ path: String) async throws {
         guard exists(path) else { return }
-        // These never follow links, and no depth is too much for them.
-        if try await LocalCommand.succeeds("rm", "-rf", "--one-file-system", "--", path), !exists(path) { return }
-        _ = try await LocalCommand.succeeds("chmod", "-R", "u+rwX", "--", path)
-        _ = try await LocalCommand.succeeds("rm", "-rf", "--one-file-system", "--", path)
-        guard !exists(path) else { throw failure("remove", path) }
+        repeat {
+            // This never follows links, and no depth is too much for it.
+            if try await LocalCommand.succeeds("rm", "-rf", "--one-file-system", "--", path), !exists(path) { return }
+        } while ClosedDirectories.open(in: path)
+        throw SandboxError(.failed, "cannot remove all of \(path)")
     }
 
     private static func failure(_ verb: String, _ path: String) -> SandboxError {

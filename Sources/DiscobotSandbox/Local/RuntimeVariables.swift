@@ -14,6 +14,8 @@ enum RuntimeVariables {
             socket: BubblewrapArguments.runDirectory + "/agent.sock"
         ) + common(programs) + [
             ("HOME", BubblewrapArguments.data + "/home"), ("USER", "agent"), ("LOGNAME", "agent"),
+            // Claude Code refuses some of its modes to root elsewhere.
+            ("IS_SANDBOX", "1"),
             // The repository's owner is another one where the server's user is not.
             ("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*"),
         ]
@@ -23,8 +25,7 @@ enum RuntimeVariables {
     static func plain(
         _ specification: SandboxSpecification,
         _ programs: UserPrograms,
-        _ session: LocalSessionFiles,
-        home: String
+        _ session: LocalSessionFiles
     ) -> [(String, String)] {
         contract(specification, workspace: specification.workspacePath, data: session.data, socket: session.socket)
             + common(programs) + [("HOME", session.data + "/home")]

@@ -17,12 +17,17 @@ struct UserPrograms: Sendable, Equatable {
     /// For the variable PATH.
     private(set) var searchPath: [String] = []
     private let home: String
+    private let hidden: [String]
 
     /// - Parameters:
     ///   - searchPath: the user's PATH.
     ///   - extra: what the user wants to be shown besides.
-    init(home: String, searchPath: String, extra: [String]) {
+    ///   - hidden: what is never shown besides places of keys, unless it is among `extra`.
+    init(home: String, searchPath: String, extra: [String], hidden: [String] = []) {
         self.home = Self.resolved(home) ?? home
+        let home = self.home
+        // What holds the home directory would hide all programs in there.
+        self.hidden = hidden.map { Self.resolved($0) ?? $0 }.filter { !(home + "/").hasPrefix($0 + "/") }
         for path in extra { add(extra: path) }
         var found: Set<String> = []
         for directory in searchPath.split(separator: ":").map(String.init) + Self.usualPlaces(home) {
@@ -69,7 +74,7 @@ struct UserPrograms: Sendable, Equatable {
         guard directory.hasPrefix("/"), access(path, X_OK) == 0, !Self.isDirectory(path),
             let program = Self.resolved(path), let place = Self.resolved(directory)
         else { return false }
-        let needed = [place, directory, Self.tree(of: program, home: home)].filter { !Self.isSystem($0) }
+        let needed = ([place, directory] + Self.trees(of: program, home: home)).filter { !Self.isSystem($0) }
         guard needed.allSatisfy(mayBeShown) else { return false }
         directories += needed + companions(of: directory).filter { Self.isDirectory($0) }
         if !searchPath.contains(directory), !Self.system.contains(directory) { searchPath.append(directory) }
@@ -77,26 +82,33 @@ struct UserPrograms: Sendable, Equatable {
     }
 
     /// What a program needs beside itself: the package or version it is part of.
-    private static func tree(of program: String, home: String) -> String {
+    private static func trees(of program: String, home: String) -> [String] {
         let parts = program.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         if let index = parts.firstIndex(of: "node_modules") {
+            let packages = parts[...index].joined(separator: "/")
+            guard index >= 2, parts[index - 1] == "lib" else { return [packages] }
             // With the program that runs it, where that is installed beside.
-            let isPrefix =
-                index >= 2 && parts[index - 1] == "lib"
-                && isDirectory(parts[..<(index - 1)].joined(separator: "/") + "/bin")
-            return parts[...(isPrefix ? index - 2 : index)].joined(separator: "/")
+            let programs = parts[..<(index - 1)].joined(separator: "/") + "/bin"
+            return [packages] + (isDirectory(programs) ? [programs] : [])
         }
-        // ~/.local/share/claude/versions/1.2.3, ~/.local/share/uv/tools/aider-chat/bin/aider
         let share = "\(home)/.local/share/"
-        if program.hasPrefix(share), let name = program.dropFirst(share.count).split(separator: "/").first {
-            return share + name
-        }
+        if program.hasPrefix(share) { return shared(program.dropFirst(share.count).split(separator: "/"), share) }
         if parts.dropLast().last == "bin", parts.count > 3 {
             let above = parts.dropLast(2).joined(separator: "/")
-            // A version's own directory has its libraries too.
-            if isDirectory("\(above)/lib"), above != "\(home)/.local" { return above }
+            // A version's own directory has its libraries too; that of Node.js also settings, with keys of registries.
+            if isDirectory("\(above)/lib/node_modules") { return ["\(above)/bin", "\(above)/lib"] }
+            if isDirectory("\(above)/lib"), above != "\(home)/.local" { return [above] }
         }
-        return parts.dropLast().joined(separator: "/")
+        return [parts.dropLast().joined(separator: "/")]
+    }
+
+    /// Of `~/.local/share/claude/versions/1.2.3` the versions, of `~/.local/share/uv/tools/aider-chat/bin/aider` the
+    /// tool: what is beside may be settings and keys.
+    private static func shared(_ parts: [Substring], _ share: String) -> [String] {
+        let isTool = parts.starts(with: ["uv", "tools"])
+        let tree = share + parts.prefix(isTool ? 3 : 2).joined(separator: "/")
+        let python = share + "uv/python"
+        return [tree] + (isTool && isDirectory(python) ? [python] : [])
     }
 
     /// What programs of some places need besides.
@@ -115,11 +127,12 @@ struct UserPrograms: Sendable, Equatable {
         guard path != "/", !(home + "/").hasPrefix(path + "/") else { return false }
         let secret = [
             ".ssh", ".gnupg", ".aws", ".azure", ".config", ".docker", ".kube", ".claude", ".codex", ".gemini",
-            ".local/share/keyrings", ".local/share/opencode", ".mozilla",
+            ".local/share/keyrings", ".local/share/opencode", ".local/share/uv/credentials", ".mozilla", ".npmrc",
+            ".netrc",
+            ".git-credentials",
         ]
-        return secret.allSatisfy { name in
-            let place = "\(home)/\(name)"
-            return !(path + "/").hasPrefix(place + "/") && !(place + "/").hasPrefix(path + "/")
+        return (secret.map { "\(home)/\($0)" } + hidden).allSatisfy { place in
+            !(path + "/").hasPrefix(place + "/") && !(place + "/").hasPrefix(path + "/")
         }
     }
 
