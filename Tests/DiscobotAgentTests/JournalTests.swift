@@ -44,6 +44,7 @@ struct JournalTests {
                 #expect(rest.components(separatedBy: "id: ").count - 1 == 6 - number)
             }
             #expect(try frames(journal, "c", after: 99).isEmpty)
+            #expect(try frames(journal, "c", after: .max).isEmpty)
         }
     }
 

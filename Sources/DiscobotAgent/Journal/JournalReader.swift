@@ -23,7 +23,8 @@ struct JournalReader {
         self.file = file
         descriptor = try FileDescriptor.open(FilePath(file.path), .readOnly, options: .closeOnExec)
         prefix = Array("id: \(file.completion):".utf8)
-        skip = sequence &+ 1
+        // Clients send any number.
+        skip = sequence < Int.max ? sequence + 1 : sequence
     }
 
     func close() {
