@@ -4,6 +4,19 @@ import FoundationEssentials
 import SystemPackage
 
 extension GitRepository {
+    /// Whether everything of the repository is below its directory: false for linked worktrees and submodules, whose
+    /// `.git` is a file, and for repositories that borrow objects from another one.
+    package var isSelfContained: Bool {
+        let place = isBare ? directory : directory + "/.git"
+        var isDirectory = false
+        guard FileManager.default.fileExists(atPath: place, isDirectory: &isDirectory), isDirectory else {
+            return false
+        }
+        return !FileManager.default.fileExists(atPath: place + "/objects/info/alternates")
+    }
+}
+
+extension GitRepository {
     /// Checks cheaply, without running git, whether ``prepareLocal(_:environment:)`` can use `path`.
     /// Throws `.invalidArgument`, `.notFound` or `.notARepository` with the reason.
     package static func checkLocal(_ path: String) throws(GitError) {

@@ -286,6 +286,25 @@ struct ChatRoutesTests {
     }
 
     @Test
+    func `a session of a linked worktree says why it cannot be`() async throws {
+        try await TestServer.with { server in
+            let path = try await server.directory.makeRepository()
+            let linked = server.directory.file("linked")
+            try await Shell.run(#"git -C "$0" worktree add -q "$1""#, path, linked)
+            let workspace = try await server.client.makeChatWorkspace(linked)
+            let agent = try await server.client.makeAgent("shell")
+            let message = TestClient.message("ls", session: "s-1", workspace: workspace, agent: agent)
+            let answer = try await server.client.chat(message)
+            #expect(answer.types == ["start", "error"])
+            #expect(answer.chunks.last?.json["errorText"].string?.contains("linked worktree") == true)
+            let session = try await server.client.get("/api/projects/local/sessions/s-1").json
+            #expect(session["status"].string == "error")
+            #expect(session["errorMessage"].string?.contains("linked worktree") == true)
+            try await server.client.removeSession("s-1")
+        }
+    }
+
+    @Test
     func `a session without an agent that can work says so`() async throws {
         try await Fixture.with { fixture in
             let client = fixture.client

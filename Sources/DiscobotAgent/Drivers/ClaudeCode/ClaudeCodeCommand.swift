@@ -39,7 +39,6 @@ enum ClaudeCodeCommand {
         "DISABLE_AUTOUPDATER": "1",
         // Work in the background would be cut off by the end of the turn; so it is waited for.
         "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
-        "IS_SANDBOX": "1",
         // About eight seconds. A refused key is not tried again at all, see `ClaudeCodeTurn`.
         "CLAUDE_CODE_MAX_RETRIES": "4",
     ]

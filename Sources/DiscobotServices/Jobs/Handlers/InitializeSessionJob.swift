@@ -77,6 +77,12 @@ package struct InitializeSessionJob: JobHandler {
         _ repository: GitRepository,
         _ provider: any SandboxProvider
     ) async throws -> Session {
+        guard repository.isSelfContained else {
+            throw ServerError.conflict(
+                "the workspace \(repository.directory) is a linked worktree or a submodule, or borrows objects from another "
+                    + "repository, which sandboxes do not see; make a workspace of a repository of its own"
+            )
+        }
         let commit = try await translatingGitErrors("prepare the workspace") {
             let head = try await repository.headCommit()
             let commit = session.workspaceCommit ?? head
