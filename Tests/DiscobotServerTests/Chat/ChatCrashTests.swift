@@ -35,7 +35,7 @@ struct ChatCrashTests {
     }
 
     enum Victim: CaseIterable {
-        case runtime, launcher, bubblewrap, serverAndRuntime
+        case runtime, bubblewrap, serverAndRuntime
     }
 
     @Test(arguments: Victim.allCases)
@@ -64,7 +64,6 @@ struct ChatCrashTests {
         let processes = fixture.processes(of: session)
         switch victim {
         case .runtime: try processes.runtime.kill()
-        case .launcher: try processes.launcher.kill()
         case .bubblewrap:
             let all = try processes.bubblewraps
             #expect(!all.isEmpty)

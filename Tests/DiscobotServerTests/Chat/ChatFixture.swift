@@ -87,6 +87,12 @@ final class ChatFixture: Sendable {
         for session in try await client.get("/api/projects/local/sessions").json["sessions"].list {
             try await client.removeSession(session["id"].string ?? "")
         }
+        // Those of a removed workspace are removed by jobs that nobody sees.
+        let sessions = "data/sandboxes/sessions"
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline, directory.exists(sessions), try directory.contents(sessions) != [] {
+            try await Task.sleep(for: .milliseconds(10))
+        }
         #expect(server.terminate() == 0)
         try await expectNothingLeft()
     }

@@ -83,12 +83,8 @@ package struct InitializeSessionJob: JobHandler {
                     + "repository, which sandboxes do not see; make a workspace of a repository of its own"
             )
         }
-        let commit = try await translatingGitErrors("prepare the workspace") {
-            let head = try await repository.headCommit()
-            let commit = session.workspaceCommit ?? head
-            if let commit { try await repository.setRef(session.id.keepRef, to: commit) }
-            return commit
-        }
+        let head = try await translatingGitErrors("prepare the workspace") { try await repository.headCommit() }
+        let commit = session.workspaceCommit ?? head
         // What is left of an earlier session with this id is not this one's.
         if session.sandboxProvider == nil { try await sandboxes.remove(session.id) }
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
@@ -100,6 +96,12 @@ package struct InitializeSessionJob: JobHandler {
             }
         }
         guard let changed else { throw ServerError.notFound("Session not found") }
+        // Only now: whoever removes the session knows the repository, and lets the commit go.
+        if let commit {
+            try await translatingGitErrors("prepare the workspace") {
+                try await repository.setRef(session.id.keepRef, to: commit)
+            }
+        }
         return changed
     }
 
