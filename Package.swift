@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "DiscobotSandbox",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, subprocess,
+                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -94,7 +94,7 @@ let package = Package(
             name: "DiscobotServices",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore", crypto, logging,
-                serviceLifecycle,
+                nioCore, serviceLifecycle,
             ]
         ),
         .target(

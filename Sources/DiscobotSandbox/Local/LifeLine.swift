@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Dispatch
 import Glibc
 
 /// A pipe whose writing end a sandbox holds for its whole life, and nobody else. So any server, also a later one, sees
 /// whether it lives, and is told at once when it ends, without knowing a process id.
 struct LifeLine: Sendable {
     let path: String
-    private static let queue = DispatchQueue(label: "discobot.lifelines")
 
     var isHeld: Bool {
         guard let descriptor = open() else { return false }
@@ -27,19 +25,17 @@ struct LifeLine: Sendable {
     }
 
     /// Calls `whenEnded` once, when nobody holds it any more; nil when that is so already.
-    func watch(_ whenEnded: @escaping @Sendable () -> Void) -> LifeLineWatch? {
+    func watch(_ whenEnded: @escaping @Sendable () -> Void) -> PipeWatch? {
         guard let descriptor = open() else { return nil }
         guard Self.isHeld(descriptor) else {
             close(descriptor)
             return nil
         }
-        let watch = LifeLineWatch(descriptor, on: Self.queue)
-        watch.begin { @Sendable in
-            guard !Self.isHeld(descriptor) else { return }
-            watch.cancel()
+        return PipeWatch(descriptor) { news in
+            guard news == .end else { return false }
             whenEnded()
+            return true
         }
-        return watch
     }
 
     /// Whether it has ended within that time.
@@ -64,8 +60,7 @@ struct LifeLine: Sendable {
 
 /// A pipe to which a sandbox writes when its runtime begins.
 struct StartSignal {
-    private static let queue = DispatchQueue(label: "discobot.starts")
-    private let watch: LifeLineWatch
+    private let watch: PipeWatch
     private let signals: AsyncStream<Bool>
 
     /// Listens from now on; nil when the pipe cannot be opened.
@@ -73,16 +68,11 @@ struct StartSignal {
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         let (signals, continuation) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingOldest(1))
-        let watch = LifeLineWatch(descriptor, on: Self.queue)
-        watch.begin { @Sendable in
-            var byte: UInt8 = 0
-            let count = read(descriptor, &byte, 1)
-            guard count >= 0 else { return }
-            watch.cancel()
-            continuation.yield(count > 0)
+        watch = PipeWatch(descriptor) { news in
+            continuation.yield(news == .bytes)
             continuation.finish()
+            return true
         }
-        self.watch = watch
         self.signals = signals
     }
 
@@ -103,25 +93,5 @@ struct StartSignal {
             defer { group.cancelAll() }
             return await group.next() ?? false
         }
-    }
-}
-
-/// Lets go of the pipe when it is cancelled.
-final class LifeLineWatch: Sendable {
-    // Sources may be used from any thread.
-    private nonisolated(unsafe) let source: any DispatchSourceRead
-
-    fileprivate init(_ descriptor: CInt, on queue: DispatchQueue) {
-        source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
-        source.setCancelHandler { @Sendable in close(descriptor) }
-    }
-
-    fileprivate func begin(_ handler: @escaping @Sendable () -> Void) {
-        source.setEventHandler(handler: handler)
-        source.resume()
-    }
-
-    func cancel() {
-        source.cancel()
     }
 }

@@ -4,7 +4,7 @@ import DiscobotModel
 
 /// Follows the running sandboxes until they end.
 actor LocalSandboxWatch {
-    private var watches: [ID<Session>: LifeLineWatch] = [:]
+    private var watches: [ID<Session>: PipeWatch] = [:]
     private let feed: SandboxChangeFeed
 
     init(feed: SandboxChangeFeed) {
@@ -15,7 +15,7 @@ actor LocalSandboxWatch {
     func follow(_ id: ID<Session>, _ lifeLine: LifeLine) {
         guard watches[id] == nil else { return }
         let watch = lifeLine.watch { [weak self] in
-            // The pipe's end comes on a dispatch queue, which has no task.
+            // The pipe's end comes on an event loop, which has no task.
             Task { await self?.ended(id) }
         }
         if let watch { watches[id] = watch } else { feed.publish(id) }

@@ -149,23 +149,31 @@ package final class EventBroker: Service {
             feeds[project]?.append(encoded)
             // A full page may not be all.
             if encoded.count == ProjectFeed.capacity { feeds[project]?.hasNews = true }
-            return feeds[project]?.subscriptions ?? []
+            return feeds[project]?.readers ?? []
         }
         if encoded.count == ProjectFeed.capacity { newsContinuation.yield() }
         deliver(encoded, after: position, to: readers)
     }
 
-    private func deliver(_ events: [EncodedEvent], after position: Int64, to readers: [EventSubscription]) {
+    private func deliver(
+        _ events: [EncodedEvent],
+        after position: Int64,
+        to readers: [ProjectFeed.Readers]
+    ) {
         guard let last = events.last?.sequence else {
-            for reader in readers { reader.wake() }
+            for reader in readers.joined() { reader.wake() }
             return
         }
         let frames = events.flatMap(\.bytes)
-        for readers in Dictionary(grouping: readers, by: \.connection?.loop).values {
-            let work: @Sendable () -> Void = {
-                for reader in readers { reader.deliver(frames, after: position, through: last) }
+        for readers in readers {
+            guard let connection = readers.first?.connection else {
+                for reader in readers { reader.wake() }
+                continue
             }
-            if let connection = readers.first?.connection { connection.onLoop(work) } else { work() }
+            let chunk = type(of: connection).chunk(of: frames)
+            connection.onLoop {
+                for reader in readers { reader.deliver(chunk, after: position, through: last) }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import DiscobotModel
+package import NIOCore
 import Synchronization
 
 /// One reader's place in a project's events; iterate it for wake-ups and ask the broker for what is new.
@@ -69,12 +70,12 @@ package final class EventSubscription: AsyncSequence, Sendable {
         }
     }
 
-    /// Sends frames to a reader that waits for just these; any other is woken, and asks for what it lacks.
+    /// Sends a chunk to a reader that waits for just these; any other is woken, and asks for what it lacks.
     ///
     /// Only on the loop of the connection, where the reader writes as well, so that the two never cross.
-    func deliver(_ frames: [UInt8], after first: Int64, through last: Int64) {
+    func deliver(_ chunk: ByteBuffer, after first: Int64, through last: Int64) {
         guard let connection, connection.isWritable, advance(from: first, to: last) else { return wake() }
-        connection.send(frames)
+        connection.send(chunk)
     }
 
     private func advance(from first: Int64, to last: Int64) -> Bool {
@@ -105,6 +106,8 @@ package protocol EventConnection: Sendable {
     var isWritable: Bool { get }
 
     func onLoop(_ work: @escaping @Sendable () -> Void)
+    /// Frames as all connections of this kind send them.
+    static func chunk(of frames: [UInt8]) -> ByteBuffer
     /// Only on the loop.
-    func send(_ frames: [UInt8])
+    func send(_ chunk: ByteBuffer)
 }

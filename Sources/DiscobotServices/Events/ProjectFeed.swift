@@ -19,22 +19,29 @@ struct ProjectFeed {
     private var isPrimed = false
     private var events: [EncodedEvent] = []
     private var last: Int64
-    private var readers: [ObjectIdentifier: EventSubscription] = [:]
+    /// By the loops of their connections, which get events together.
+    private var loops: [ObjectIdentifier?: [ObjectIdentifier: EventSubscription]] = [:]
 
     /// A feed that knows of no event after `last` yet.
     init(last: Int64) {
         self.last = last
     }
 
-    var isEmpty: Bool { readers.isEmpty }
-    var subscriptions: [EventSubscription] { Array(readers.values) }
+    var isEmpty: Bool { loops.isEmpty }
+    var subscriptions: [EventSubscription] { loops.values.flatMap(\.values) }
+
+    typealias Readers = Dictionary<ObjectIdentifier, EventSubscription>.Values
+    /// The subscriptions, those of a loop together.
+    var readers: [Readers] { loops.values.map(\.values) }
 
     mutating func add(_ subscription: EventSubscription) {
-        readers[ObjectIdentifier(subscription)] = subscription
+        loops[subscription.connection?.loop, default: [:]][ObjectIdentifier(subscription)] = subscription
     }
 
     mutating func remove(_ subscription: EventSubscription) {
-        readers[ObjectIdentifier(subscription)] = nil
+        let loop = subscription.connection?.loop
+        loops[loop]?[ObjectIdentifier(subscription)] = nil
+        if loops[loop]?.isEmpty == true { loops[loop] = nil }
     }
 
     /// The position to read the database from, once for each news; nil when there is none.

@@ -35,7 +35,7 @@ struct ChatCrashTests {
     }
 
     enum Victim: CaseIterable {
-        case runtime, bubblewrap, serverAndRuntime
+        case runtime, launcher, bubblewrap, serverAndRuntime
     }
 
     @Test(arguments: Victim.allCases)
@@ -64,6 +64,7 @@ struct ChatCrashTests {
         let processes = fixture.processes(of: session)
         switch victim {
         case .runtime: try processes.runtime.kill()
+        case .launcher: try processes.launcher.kill()
         case .bubblewrap:
             let all = try processes.bubblewraps
             #expect(!all.isEmpty)
@@ -81,13 +82,19 @@ struct ChatCrashTests {
         try await ChatFixture.with { fixture in
             let session = fixture.newSession()
             var answers = [try await fixture.talk("echo first", in: session)]
+            var kills = 0
             for frames in [1, 2, 4, 8, 30, 40, 42, 44] {
                 let progress = Progress()
                 async let next = fixture.talk(ChatFixture.numbers(40, pause: 2), in: session, progress: progress)
                 await progress.reach(frames)
-                try? fixture.processes(of: session).runtime.kill()
+                // Between two kills the next runtime may not have begun.
+                if let runtime = try? fixture.processes(of: session).runtime {
+                    runtime.kill()
+                    kills += 1
+                }
                 answers.append(try await next)
             }
+            #expect(kills > 4)
             for answer in answers.dropFirst() {
                 try await answer.expectWhole()
                 #expect(ChatFixture.printed(40).hasPrefix(answer.text))

@@ -44,9 +44,11 @@ struct SessionProcesses {
     let session: String
 
     private func find(_ isWanted: (SeenProcess) -> Bool) throws -> SeenProcess {
-        let found = SeenProcess.all.first(where: isWanted)
-        return try #require(found)
+        guard let found = SeenProcess.all.first(where: isWanted) else { throw NotRunning() }
+        return found
     }
+
+    struct NotRunning: Error {}
 
     var runtime: SeenProcess {
         get throws { try find { $0.isOf(session: session) && $0.name == "discobot-agent" } }
