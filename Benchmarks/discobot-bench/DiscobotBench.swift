@@ -8,7 +8,7 @@ import Foundation
 struct DiscobotBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "discobot-bench",
-        subcommands: [JobsBenchmark.self, EventsBenchmark.self, ChatBenchmark.self]
+        subcommands: [JobsBenchmark.self, EventsBenchmark.self, BareEventsBenchmark.self, ChatBenchmark.self]
     )
 }
 

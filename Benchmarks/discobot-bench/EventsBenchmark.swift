@@ -33,27 +33,20 @@ struct EventsBenchmark: ParsableCommand {
         report("| \(subscribers) | \(count) | \(columns.joined(separator: " | ")) | \(each) |")
     }
 
-    private struct Times {
-        var received: [Duration] = []
-        var read: [Duration] = []
-    }
-
     /// - Parameter delay: how many microseconds the subscribers do not look.
-    private func measure(_ streams: RawStreams, _ control: Int, delay: UInt32) throws -> Times {
-        var times = Times()
+    private func measure(_ streams: RawStreams, _ control: Int, delay: UInt32) throws -> EventTimes {
+        var times = EventTimes()
         for round in 1...count {
             let start = RawStreams.now
             try streams.send(put(round), on: control)
             if delay > 0 { usleep(delay) }
             try wait(streams) { line in
                 guard line.begins(with: "id: ") else { return false }
-                times.received.append(.nanoseconds(line.received - start))
-                times.read.append(.nanoseconds(line.read - start))
+                times.add(line, since: start)
                 return true
             }
         }
-        times.received.sort()
-        times.read.sort()
+        times.sort()
         return times
     }
 
@@ -78,5 +71,21 @@ struct EventsBenchmark: ParsableCommand {
         let body = #"{"displayName":"round \#(round)"}"#
         return "PUT /api/projects/local/workspaces/\(workspace) HTTP/1.1\r\nHost: localhost\r\n"
             + "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    }
+}
+
+/// How long events took to the socket of their subscriber, and to the subscriber.
+struct EventTimes {
+    private(set) var received: [Duration] = []
+    private(set) var read: [Duration] = []
+
+    mutating func add(_ line: RawStreams.Line, since start: Int64) {
+        received.append(.nanoseconds(line.received - start))
+        read.append(.nanoseconds(line.read - start))
+    }
+
+    mutating func sort() {
+        received.sort()
+        read.sort()
     }
 }
