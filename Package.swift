@@ -161,7 +161,7 @@ let package = Package(
             name: "DiscobotServicesTests",
             dependencies: [
                 "DiscobotGit", "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
-                logging, serviceLifecycle,
+                logging, nioCore, serviceLifecycle,
             ]
         ),
         .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),

@@ -4,6 +4,7 @@ import DiscobotModel
 import DiscobotStore
 import DiscobotTestSupport
 import Logging
+import NIOCore
 import ServiceLifecycle
 import Synchronization
 import Testing
@@ -209,7 +210,8 @@ private final class Connection: EventConnection {
     var directCount: Int { sent.withLock(\.directCount) }
 
     func onLoop(_ work: @escaping @Sendable () -> Void) { work() }
-    func send(_ frames: [UInt8]) { log(frames, isDirect: true) }
+    static func chunk(of frames: [UInt8]) -> ByteBuffer { ByteBuffer(bytes: frames) }
+    func send(_ chunk: ByteBuffer) { log(Array(chunk.readableBytesView), isDirect: true) }
 
     func log(_ frames: [UInt8], isDirect: Bool) {
         sent.withLock { sent in
