@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import DiscobotHTTP
+import DiscobotHTTP
 import DiscobotModel
 package import DiscobotServices
 import FoundationEssentials
