@@ -4,20 +4,15 @@ package import DiscobotAgentAPI
 import DiscobotModel
 package import DiscobotSandbox
 import Foundation
-import Synchronization
 
 /// The built runtime as a process of its own, on a unix socket, to be killed.
 package final class AgentRuntimeProcess: Sendable {
     package let client: AgentClient
     package let socket: String
-    package let identifier: Int32
-    /// Nil while it runs.
-    private let exitStatus = Mutex<Int32?>(nil)
+    private let process: SpawnedProcess
 
     /// The executable beside the tests.
-    package static var executable: String {
-        URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/discobot-agent"
-    }
+    package static var executable: String { SpawnedProcess.built("discobot-agent") }
 
     /// The secret that each of them knows.
     package static let secret = AgentSecret(value: String(repeating: "5e", count: 32))
@@ -34,66 +29,30 @@ package final class AgentRuntimeProcess: Sendable {
             AgentVariable.workspaceSource.rawValue: "https://example.com/source.git",
             AgentVariable.sessionID.rawValue: "s1", AgentVariable.secret.rawValue: Self.secret.verifier(),
         ]
-        identifier = try Self.spawn(own.merging(environment) { $1 }, log: directory.file("agent.log"))
-        try await waitUntilPrepared()
-    }
-
-    private static func spawn(_ environment: [String: String], log: String) throws -> Int32 {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        var argv = [strdup(executable), nil]
-        var envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for pointer in argv + envp { free(pointer) } }
-        var identifier: pid_t = 0
-        guard posix_spawn(&identifier, executable, &actions, nil, &argv, &envp) == 0 else {
-            throw Shell.Failed(description: "the runtime cannot be started")
+        process = try SpawnedProcess(
+            [Self.executable],
+            environment: own.merging(environment) { $1 },
+            log: directory.file("agent.log")
+        )
+        let client = client
+        try await process.waitUntilReady {
+            let health = try await client.health()
+            return health.connected || health.error != nil
         }
-        return identifier
     }
 
-    /// A new process has no way to say that it listens; asking is all a client can do.
-    private func waitUntilPrepared() async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while ContinuousClock.now < deadline, isRunning {
-            if let health = try? await client.health(), health.connected || health.error != nil { return }
-            try await Task.sleep(for: .milliseconds(10))
-        }
-        kill()
-        throw Shell.Failed(description: "the runtime does not answer")
-    }
-
-    package var isRunning: Bool { reap(WNOHANG) == nil }
+    package var identifier: Int32 { process.identifier }
+    package var isRunning: Bool { process.isRunning }
 
     /// Ends the process at once, as a crash would, and waits for it.
     package func kill() {
-        signal(SIGKILL)
+        process.kill()
     }
 
     /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
     @discardableResult
     package func terminate() -> Int32 {
-        signal(SIGTERM)
-    }
-
-    @discardableResult
-    private func signal(_ number: Int32) -> Int32 {
-        if isRunning { Glibc.kill(identifier, number) }
-        return reap(0) ?? -1
-    }
-
-    /// The exit code; nil while the process runs and the options say not to wait.
-    private func reap(_ options: Int32) -> Int32? {
-        exitStatus.withLock { exitStatus in
-            if let exitStatus { return exitStatus }
-            var status: Int32 = 0
-            guard waitpid(identifier, &status, options) == identifier else { return nil }
-            exitStatus = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F
-            return exitStatus
-        }
+        process.terminate()
     }
 
     /// Runs `body` with a runtime for a repository with one commit, and ends it.

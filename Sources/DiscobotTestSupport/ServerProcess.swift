@@ -2,27 +2,15 @@
 
 import Foundation
 import Subprocess
-import Synchronization
 import SystemPackage
 
 /// The built server as a process of its own, to be killed.
-///
-/// Started by `posix_spawn`: Foundation's `Process` crashes now and then when many threads start programs at once.
 package final class ServerProcess: Sendable {
     package let client: TestClient
-    package let identifier: Int32
-    /// Nil while it runs.
-    private let exitStatus = Mutex<Int32?>(nil)
+    private let process: SpawnedProcess
 
     /// The executable beside the tests.
-    package static var executable: String { built("discobot-server") }
-
-    /// The runtime of sandboxes beside the tests.
-    package static var agentExecutable: String { built("discobot-agent") }
-
-    private static func built(_ name: String) -> String {
-        URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/" + name
-    }
+    package static var executable: String { SpawnedProcess.built("discobot-server") }
 
     /// Starts a server with its data in `directory` and waits until it answers, unless `isAwaited` is false.
     ///
@@ -34,13 +22,27 @@ package final class ServerProcess: Sendable {
         command: [String] = [],
         isAwaited: Bool = true
     ) async throws {
-        identifier = try Self.spawn(
+        process = try SpawnedProcess(
             ["/usr/bin/env", "-C", directory.path] + command + [Self.executable],
             environment: Self.environment(in: directory, port: port).merging(environment) { $1 },
             log: directory.file("server.log")
         )
-        client = TestClient(port: port)
-        if isAwaited { try await waitUntilHealthy() }
+        let client = TestClient(port: port)
+        self.client = client
+        if isAwaited { try await process.waitUntilReady { try await client.get("/health").status == 200 } }
+    }
+
+    package var identifier: Int32 { process.identifier }
+    package var isRunning: Bool { process.isRunning }
+
+    /// Ends the process at once, as a crash would, and waits for it.
+    package func kill() {
+        process.kill()
+    }
+
+    /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
+    package func terminate() -> Int32 {
+        process.terminate()
     }
 
     private static func environment(in directory: TemporaryDirectory, port: Int) -> [String: String] {
@@ -49,63 +51,6 @@ package final class ServerProcess: Sendable {
             "PORT": String(port), "DATABASE_DSN": directory.file("data/discobot.db"),
             "DOCKER_HOST": "unix://\(directory.path)/no-docker.sock", "JOB_RETRY_BACKOFF": "10ms",
         ]
-    }
-
-    private static func spawn(_ arguments: [String], environment: [String: String], log: String) throws -> Int32 {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        var argv = arguments.map { strdup($0) } + [nil]
-        var envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for pointer in argv + envp { free(pointer) } }
-        var identifier: pid_t = 0
-        guard posix_spawn(&identifier, arguments[0], &actions, nil, &argv, &envp) == 0 else {
-            throw Shell.Failed(description: "the server cannot be started")
-        }
-        return identifier
-    }
-
-    /// A new process has no way to say that it listens; asking is all a client can do.
-    private func waitUntilHealthy() async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
-        while ContinuousClock.now < deadline, isRunning {
-            if let answer = try? await client.get("/health"), answer.status == 200 { return }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        kill()
-        throw Shell.Failed(description: "the server does not answer")
-    }
-
-    package var isRunning: Bool { reap(WNOHANG) == nil }
-
-    /// Ends the process at once, as a crash would, and waits for it.
-    package func kill() {
-        signal(SIGKILL)
-    }
-
-    /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
-    package func terminate() -> Int32 {
-        signal(SIGTERM)
-    }
-
-    @discardableResult
-    private func signal(_ number: Int32) -> Int32 {
-        if isRunning { Glibc.kill(identifier, number) }
-        return reap(0) ?? -1
-    }
-
-    /// The exit code; nil while the process runs and the options say not to wait.
-    private func reap(_ options: Int32) -> Int32? {
-        exitStatus.withLock { exitStatus in
-            if let exitStatus { return exitStatus }
-            var status: Int32 = 0
-            guard waitpid(identifier, &status, options) == identifier else { return nil }
-            exitStatus = status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + status & 0x7F
-            return exitStatus
-        }
     }
 
     /// Runs the executable to its end; returns its exit code and what it printed.

@@ -28,7 +28,7 @@ package struct TestServer: Sendable {
         )
         options.port = 0
         options.dockerHost = "unix://\(directory.path)/no-docker.sock"
-        options.local.agentBinary = ServerProcess.agentExecutable
+        options.local.agentBinary = AgentRuntimeProcess.executable
         options.dispatcher.retryBackoff = .milliseconds(10)
         configure(&options)
         return try await run(options, directory, body)
