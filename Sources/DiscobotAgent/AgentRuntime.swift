@@ -14,10 +14,12 @@ package struct AgentRuntime: Sendable {
     /// In the order in which they start; they stop in the opposite one.
     package let services: [any Service]
 
-    /// Opens the journal. Throws when the data volume cannot be used.
+    /// Opens the journal. Throws when the data volume cannot be used, or another runtime uses it.
     package init(_ options: AgentOptions, logger: Logger) throws {
         let directories = DataDirectories(root: options.dataDirectory)
         try directories.create()
+        // First, as what follows would harm a runtime that runs.
+        let lock = try DataLock(directories)
         let strays = StrayProcesses(owner: options.dataDirectory)
         strays.endPredecessors()
         let journal = try Journal(directory: directories.journal, limits: options.journalLimits)
@@ -39,9 +41,10 @@ package struct AgentRuntime: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.
         services =
-            options.addresses.map {
-                AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
-            }
+        let servers = options.addresses.map {
+            AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
+        }
+            [lock] + servers
             + [
                 workingCopy, KeepAliveService(journal: journal, strays: strays, interval: options.keepAlive),
                 ConversationService(conversation: conversation),

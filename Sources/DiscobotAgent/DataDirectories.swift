@@ -11,6 +11,8 @@ struct DataDirectories: Sendable {
     var home: String { "\(root)/home" }
     var agent: String { "\(root)/agent" }
     var journal: String { "\(agent)/journal" }
+    /// Locked by the runtime that uses the data.
+    var lock: String { "\(agent)/lock" }
     /// Git's configuration for what the runtime does itself.
     var gitConfiguration: String { "\(agent)/gitconfig" }
     private var drivers: String { "\(agent)/drivers" }
