@@ -28,6 +28,15 @@ struct JournalTests {
         }
     }
 
+    private func chunks(_ journal: Journal, _ completion: String) throws -> [Chunk] {
+        var lines: [Data] = []
+        try #require(journal.file(completion)).forEachLine { line in
+            lines.append(Data(line))
+            return true
+        }
+        return try lines.dropFirst().map { try JSONDecoder().decode(Chunk.self, from: $0) }
+    }
+
     @Test
     func `chunks are replayed with their numbers, from any of them`() async throws {
         try await TemporaryDirectory.with { directory in
@@ -67,7 +76,7 @@ struct JournalTests {
             #expect(try frames(journal, "old") == old)
             let after = try frames(journal, "c")
             #expect(after.hasPrefix(before))
-            let chunks = try #require(journal.file("c")).contents().chunks
+            let chunks = try chunks(journal, "c")
             #expect(chunks.suffix(2) == [.textEnd(id: "t"), .error(errorText: Journal.interruption)])
             #expect(journal.file("c")?.extent.isEnded == true)
             #expect(journal.file("c")?.extent.error == Journal.interruption)
@@ -121,7 +130,8 @@ struct JournalTests {
             #expect(journal.all.map(\.completion) == ["running", "b", "c"])
             limits.bytes = 1
             let reopened = try Journal(directory: directory.file("journal"), limits: limits)
-            #expect(reopened.all.isEmpty)
+            // The newest is what somebody may be about to read.
+            #expect(reopened.all.map(\.completion) == ["c"])
             withExtendedLifetime(running) {}
         }
     }
@@ -148,6 +158,69 @@ struct JournalTests {
             }
             #expect(count == 100_004)
             #expect(calls < 100)
+        }
+    }
+
+    @Test
+    func `an answer that grows too large is ended in order`() async throws {
+        try await TemporaryDirectory.with { directory in
+            var limits = Journal.Limits()
+            limits.turn = 2_000
+            let journal = try Journal(directory: directory.file("journal"), limits: limits)
+            let writer = try write(journal, "c", deltas: 1)
+            let error = #expect(throws: DriverError.self) {
+                while true { try writer.append(.textDelta(id: "t", delta: String(repeating: "x", count: 100))) }
+            }
+            let message = try #require(error).message
+            #expect(message == "the answer was ended: it has reached 2000 bytes, the most that is kept of one")
+            // A driver that does not mind gets no further.
+            #expect(throws: DriverError.self) { try writer.append(.textDelta(id: "t", delta: "x")) }
+            writer.end(.failed(message: message))
+            #expect(try chunks(journal, "c").suffix(2) == [.textEnd(id: "t"), .error(errorText: message)])
+            #expect(try #require(journal.file("c")).extent.bytes < 2_400)
+            let reopened = try Journal(directory: directory.file("journal"), limits: limits)
+            let (before, after) = (try chunks(journal, "c"), try chunks(reopened, "c"))
+            #expect(before == after)
+        }
+    }
+
+    @Test
+    func `the history leaves out the oldest, and cuts only the newest`() async throws {
+        try await TemporaryDirectory.with { directory in
+            var limits = Journal.Limits()
+            func texts() throws -> [String] {
+                try Journal(directory: directory.file("journal"), limits: limits).messages().map(\.text)
+            }
+            let journal = try Journal(directory: directory.file("journal"))
+            for name in ["a", "b"] { try write(journal, name, deltas: 3).end(.finished) }
+            let large = try write(journal, "large", deltas: 0)
+            for _ in 0..<1_000 { try large.append(.textDelta(id: "t", delta: String(repeating: "x", count: 1_000))) }
+            large.end(.finished)
+            try write(journal, "c", deltas: 3).end(.finished)
+            let small = ["hello", "0\n1\n2\n"]
+            #expect(try texts() == small + small + ["hello", String(repeating: "x", count: 1_000_000)] + small)
+            limits.history = 100_000
+            #expect(try texts() == small)
+            for name in ["c", "b", "a"] {
+                try FileManager.default.removeItem(atPath: #require(journal.file(name)).path)
+            }
+            let cut = try texts()
+            #expect(cut.first == "hello" && cut.count == 2)
+            let length = try #require(cut.last).utf8.count
+            #expect(length > 90_000 && length <= 100_000)
+        }
+    }
+
+    @Test
+    func `a line longer than the blocks of the file is read whole`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let journal = try Journal(directory: directory.file("journal"))
+            let long = String(repeating: "y", count: 700_000)
+            let writer = try write(journal, "c", deltas: 1)
+            try writer.append(.textDelta(id: "t", delta: long))
+            try writer.append(.textDelta(id: "t", delta: "z"))
+            writer.end(.finished)
+            #expect(try journal.messages().last?.text == "0\n\(long)z")
         }
     }
 }

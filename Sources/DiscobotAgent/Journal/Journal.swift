@@ -10,10 +10,14 @@ import SystemPackage
 
 /// The answers of the conversation on the data volume: they outlive the runtime, and readers resume from them.
 package final class Journal: Sendable {
-    /// How much is kept of completions that have ended.
     package struct Limits: Sendable {
+        /// How many completions are kept, and bytes of them; the newest is kept in any case.
         package var completions = 50
         package var bytes = 512 << 20
+        /// An answer that has reached this is ended; it may be larger by its last chunk and its end.
+        package var turn = 256 << 20
+        /// How much of the completions ``Journal/messages()`` folds.
+        package var history = 16 << 20
 
         package init() {}
     }
@@ -88,20 +92,28 @@ package final class Journal: Sendable {
                 extent: .init(bytes: header.count)
             )
             files.withLock { $0.append(file) }
-            return JournalWriter(file, descriptor, sequence: ChunkSequence(messageID: messageID), reserve: reserve)
+            let sequence = ChunkSequence(messageID: messageID)
+            return JournalWriter(file, descriptor, sequence: sequence, reserve: reserve, limit: limits.turn)
         } catch {
             throw DriverError("the session's disk does not take the answer: \(error)")
         }
     }
 
-    /// Forgets the oldest completions above the limits.
+    /// What was said, as far as the limit allows: the oldest is left out. Throws when a file cannot be read.
+    func messages() throws -> [UIMessage] {
+        try JournalHistory.messages(of: all, limit: limits.history)
+    }
+
+    /// Forgets the oldest completions above the limits, but neither the newest nor one that runs.
     func removeOldest() {
         let removed = files.withLock { files in
+            let newest = files.last
             var bytes = files.reduce(0) { $0 + $1.extent.bytes }
             var ended = files.count { $0.extent.isEnded }
             var removed: [JournalFile] = []
             files.removeAll { file in
-                guard file.extent.isEnded, ended > limits.completions || bytes > limits.bytes else { return false }
+                let isAbove = ended > limits.completions || bytes > limits.bytes
+                guard isAbove, file.extent.isEnded, file !== newest else { return false }
                 ended -= 1
                 bytes -= file.extent.bytes
                 removed.append(file)
@@ -143,7 +155,7 @@ extension Journal {
         let path = "\(directory)/\(name)"
         let descriptor = try FileDescriptor.open(FilePath(path), .readWrite, options: .closeOnExec)
         let size = Int(try descriptor.seek(offset: 0, from: .end))
-        let whole = try Self.lineEnd(descriptor, before: size)
+        let whole = try descriptor.lineEnd(before: size)
         guard whole > 0 else {
             try? descriptor.close()
             unlink(path)
@@ -170,54 +182,18 @@ extension Journal {
 
     private func interrupt(_ file: JournalFile, _ descriptor: FileDescriptor) throws {
         var sequence = ChunkSequence(messageID: Conversation.messageID(of: file.completion))
-        try Self.forEachLine(descriptor, file.extent.bytes) { line in
+        try descriptor.forEachLine(before: file.extent.bytes) { line in
             if let chunk = try? JSONDecoder().decode(Chunk.self, from: Data(line)) { sequence.resume(chunk) }
+            return true
         }
         try descriptor.seek(offset: 0, from: .end)
-        JournalWriter(file, descriptor, sequence: sequence, reserve: reserve).end(.failed(message: Self.interruption))
-    }
-
-    /// The end of the last whole line before `end`; 0 when there is none.
-    private static func lineEnd(_ descriptor: FileDescriptor, before end: Int) throws -> Int {
-        var end = end
-        while end > 0 {
-            let start = max(0, end - 64 << 10)
-            let block = try read(descriptor, start..<end)
-            if let index = block.lastIndex(of: 0x0A) { return start + index + 1 }
-            end = start
-        }
-        return 0
+        JournalWriter(file, descriptor, sequence: sequence, reserve: reserve, limit: limits.turn)
+            .end(.failed(message: Self.interruption))
     }
 
     private static func lastChunk(_ descriptor: FileDescriptor, _ size: Int) throws -> Chunk? {
-        let start = try lineEnd(descriptor, before: size - 1)
+        let start = try descriptor.lineEnd(before: size - 1)
         guard start > 0 else { return nil }
-        return try? JSONDecoder().decode(Chunk.self, from: Data(try read(descriptor, start..<size)))
-    }
-
-    /// The lines up to `end`, the header among them, without holding them all.
-    private static func forEachLine(
-        _ descriptor: FileDescriptor,
-        _ end: Int,
-        _ body: (ArraySlice<UInt8>) -> Void
-    ) throws {
-        var (partial, start): ([UInt8], Int) = ([], 0)
-        while start < end {
-            var rest = (partial + (try read(descriptor, start..<min(start + 256 << 10, end))))[...]
-            start = min(start + 256 << 10, end)
-            while let lineEnd = rest.lineEnd {
-                body(rest[..<lineEnd])
-                rest = rest[(lineEnd + 1)...]
-            }
-            partial = Array(rest)
-        }
-    }
-
-    private static func read(_ descriptor: FileDescriptor, _ range: Range<Int>) throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: range.count)
-        let count = try bytes.withUnsafeMutableBytes {
-            try descriptor.read(fromAbsoluteOffset: Int64(range.lowerBound), into: $0)
-        }
-        return Array(bytes.prefix(count))
+        return try? JSONDecoder().decode(Chunk.self, from: Data(try descriptor.read(start..<size)))
     }
 }

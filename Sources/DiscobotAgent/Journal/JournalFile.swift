@@ -85,14 +85,17 @@ final class JournalFile: Sendable {
         )
     }
 
-    /// What was asked, and the chunks of the answer so far.
-    func contents() throws -> (header: JournalHeader, chunks: [Chunk]) {
-        let decoder = JSONDecoder()
-        var lines = Array(try Data(contentsOf: URL(filePath: path)).prefix(extent.bytes))
-            .split(separator: UInt8(ascii: "\n"))
-        lines += extent.unwritten.split(separator: UInt8(ascii: "\n"))
-        guard let first = lines.first else { throw DriverError("the journal of \(completion) is empty") }
-        let header = try decoder.decode(JournalHeader.self, from: Data(first))
-        return (header, try lines.dropFirst().map { try decoder.decode(Chunk.self, from: Data($0)) })
+    /// Gives `body` what was asked and the chunks of the answer so far, as lines, until it returns false. Throws `Errno`.
+    func forEachLine(_ body: (ArraySlice<UInt8>) throws -> Bool) throws {
+        let extent = extent
+        let descriptor = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+        var goesOn = true
+        try descriptor.closeAfter {
+            try descriptor.forEachLine(before: extent.bytes) { line in
+                goesOn = try body(line)
+                return goesOn
+            }
+        }
+        for line in extent.unwritten.split(separator: 0x0A) where goesOn { goesOn = try body(line) }
     }
 }

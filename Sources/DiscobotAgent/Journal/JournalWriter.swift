@@ -18,12 +18,21 @@ package final class JournalWriter: Sendable {
     private let file: JournalFile
     private let descriptor: FileDescriptor
     private let reserve: JournalReserve
+    private let limit: Int
     private let state: Mutex<State>
 
-    init(_ file: JournalFile, _ descriptor: FileDescriptor, sequence: ChunkSequence, reserve: JournalReserve) {
+    /// - Parameter limit: the bytes from which on the file takes nothing but the end.
+    init(
+        _ file: JournalFile,
+        _ descriptor: FileDescriptor,
+        sequence: ChunkSequence,
+        reserve: JournalReserve,
+        limit: Int
+    ) {
         self.file = file
         self.descriptor = descriptor
         self.reserve = reserve
+        self.limit = limit
         state = Mutex(State(sequence: sequence, bytes: file.extent.bytes))
     }
 
@@ -31,9 +40,12 @@ package final class JournalWriter: Sendable {
         try? descriptor.close()
     }
 
-    /// Keeps what becomes of a driver's chunk. Throws `DriverError` when the disk does not take it.
+    /// Keeps what becomes of a driver's chunk. Throws `DriverError` when the disk does not take it, or the answer is too
+    /// long.
     package func append(_ chunk: Chunk) throws {
         try state.withLock { state in
+            // Before the chunk gets its place in the order, so that nothing is missing from it.
+            guard state.bytes < limit else { throw DriverError(Self.isTooLong(limit)) }
             let lines = try Self.lines(of: state.sequence.append(chunk))
             do {
                 try write(state.lost + lines, &state)
@@ -88,6 +100,11 @@ package final class JournalWriter: Sendable {
             _ = try? descriptor.seek(offset: Int64(state.bytes), from: .start)
             throw error
         }
+    }
+
+    private static func isTooLong(_ limit: Int) -> String {
+        let amount = limit < 1 << 20 ? "\(limit) bytes" : "\(limit >> 20) MiB"
+        return "the answer was ended: it has reached \(amount), the most that is kept of one"
     }
 
     private static func explanation(_ error: any Error) -> String {

@@ -10,7 +10,7 @@ import Hummingbird
 extension ChatRoutes {
     func get(_ request: Request, _ context: AppRequestContext) async throws -> Response {
         guard request.headers[.accept]?.contains("text/event-stream") == true else {
-            return try .json(MessagesResponse(messages: try messages()))
+            return try .json(MessagesResponse(messages: try journal.messages()))
         }
         guard let file = try await file(request) else { return Response(status: .noContent) }
         let last = request.headers[.lastEventID].flatMap { ChunkID($0) }
@@ -55,17 +55,5 @@ extension ChatRoutes {
 
     private struct MessagesResponse: Encodable {
         let messages: [UIMessage]
-    }
-
-    private func messages() throws -> [UIMessage] {
-        try journal.all.flatMap { file in
-            let (header, chunks) = try file.contents()
-            var builder = MessageBuilder(
-                id: Conversation.messageID(of: file.completion),
-                createdAt: header.startedAt
-            )
-            for chunk in chunks { builder.append(chunk) }
-            return [header.message, builder.message]
-        }
     }
 }
