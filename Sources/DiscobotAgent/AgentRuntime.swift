@@ -24,6 +24,7 @@ package struct AgentRuntime: Sendable {
         strays.endPredecessors()
         let journal = try Journal(directory: directories.journal, limits: options.journalLimits)
         let drivers = AgentDrivers(strays: strays)
+        drivers.removeLeftovers(directories)
         let git = AgentGit(path: options.environment["PATH"], directories: directories, mark: strays.ownMark)
         let workingCopy = WorkingCopy(options.source, directories: directories, git: git, logger: logger)
         let conversation = Conversation(

@@ -23,9 +23,12 @@ struct DataDirectories: Sendable {
         for directory in [home, agent, journal, drivers] { try make(directory, mode: 0o700) }
     }
 
+    /// Where a driver keeps what it must know, whether it is there or not.
+    func state(_ agentType: String) -> String { "\(drivers)/\(agentType)" }
+
     /// Where a driver keeps what it must know; made when it is missing.
     func state(of agentType: String) throws -> String {
-        let directory = "\(drivers)/\(agentType)"
+        let directory = state(agentType)
         try make(directory, mode: 0o700)
         return directory
     }

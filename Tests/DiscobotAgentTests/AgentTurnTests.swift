@@ -166,6 +166,31 @@ struct AgentTurnTests {
     func `a runtime that is asked to end aborts its turn first`() async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             try await runtime.start("echo ready; sleep 1000", completion: "c")
+    @Test
+    func `what a turn of a killed runtime was given is removed at the next start`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            try await runtime.start("echo begun; sleep 1000", completion: "c")
+            try await runtime.wait(for: 5, of: "c")
+            let drivers = directory.file("data/agent/drivers")
+            let script = "\(drivers)/shell/script"
+            let permissions = try FileManager.default.attributesOfItem(atPath: script)[.posixPermissions] as? Int
+            #expect(permissions == 0o600)
+            runtime.kill()
+            #expect(FileManager.default.fileExists(atPath: script))
+            try FileManager.default.createDirectory(
+                atPath: "\(drivers)/claude-code",
+                withIntermediateDirectories: false
+            )
+            for name in ["mcp.json", "mcp.json.new", "settings.json", "system-prompt.txt", "session", "rules.json"] {
+                try directory.write("x", to: "data/agent/drivers/claude-code/\(name)")
+            }
+            let next = try await AgentRuntimeProcess(in: directory)
+            defer { next.kill() }
+            #expect(try directory.contents("data/agent/drivers/shell").isEmpty)
+            #expect(try directory.contents("data/agent/drivers/claude-code") == ["rules.json", "session"])
+        }
+    }
+
             try await runtime.wait(for: 5, of: "c")
             #expect(runtime.terminate() == 0)
             let next = try await AgentRuntimeProcess(in: directory)

@@ -13,6 +13,10 @@ package protocol AgentDriver: Sendable {
     /// and `error` are its caller's, who also closes what is left open. Throws `DriverError`, or `CancellationError`
     /// when the task is cancelled.
     func run(_ turn: DriverTurn, _ output: DriverOutput) async throws
+
+    /// Removes what belongs to one turn from a driver's state directory, because its runtime was killed: it may hold
+    /// secrets. What is not there is no error.
+    func removeLeftovers(stateDirectory: String)
 }
 
 /// What an agent is given for one turn.

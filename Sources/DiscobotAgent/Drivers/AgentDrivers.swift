@@ -14,6 +14,11 @@ package struct AgentDrivers: Sendable {
         ]
     }
 
+    /// Removes what turns of a runtime that was killed have left.
+    func removeLeftovers(_ directories: DataDirectories) {
+        for (type, driver) in table { driver.removeLeftovers(stateDirectory: directories.state(type)) }
+    }
+
     /// Throws `invalidArgument` for a type that nobody drives.
     package func driver(of agentType: String) throws -> any AgentDriver {
         guard let driver = table[agentType] else {

@@ -3,6 +3,7 @@
 package import DiscobotAgentAPI
 import DiscobotModel
 import Glibc
+import SystemPackage
 
 /// Runs the user's message as a shell script in the working copy: an agent without a model.
 package struct ShellDriver: AgentDriver {
@@ -47,7 +48,7 @@ package struct ShellDriver: AgentDriver {
         _ text: inout ShellOutput,
         _ output: DriverOutput
     ) async throws -> Int {
-        let file = "\(turn.stateDirectory)/script"
+        let file = Self.file(in: turn.stateDirectory)
         try write(script, to: file)
         defer { unlink(file) }
         var command = AgentProcess.Command(
@@ -73,11 +74,25 @@ package struct ShellDriver: AgentDriver {
         access("/bin/bash", X_OK) == 0 || access("/usr/bin/bash", X_OK) == 0 ? "bash" : "sh"
     }
 
+    package func removeLeftovers(stateDirectory: String) {
+        unlink(Self.file(in: stateDirectory))
+    }
+
+    private static func file(in stateDirectory: String) -> String { "\(stateDirectory)/script" }
+
     private func write(_ script: String, to path: String) throws {
-        guard let file = fopen(path, "we") else { throw DriverError("the script could not be written") }
-        let bytes = Array(script.utf8)
-        let written = fwrite(bytes, 1, bytes.count, file)
-        guard fclose(file) == 0, written == bytes.count else { throw DriverError("the script could not be written") }
+        unlink(path)
+        do {
+            let file = try FileDescriptor.open(
+                FilePath(path),
+                .writeOnly,
+                options: [.create, .exclusiveCreate, .closeOnExec],
+                permissions: .ownerReadWrite
+            )
+            try file.closeAfter { _ = try file.writeAll(script.utf8) }
+        } catch {
+            throw DriverError("the script could not be written: \(error)")
+        }
     }
 }
 

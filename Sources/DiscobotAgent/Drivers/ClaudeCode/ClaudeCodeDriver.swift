@@ -51,6 +51,10 @@ package struct ClaudeCodeDriver: AgentDriver {
         }
     }
 
+    package func removeLeftovers(stateDirectory: String) {
+        ClaudeCodeState(directory: stateDirectory).removeSettings()
+    }
+
     private static func isInstalled(_ path: String) -> Bool {
         path.split(separator: ":").contains {
             FileManager.default.isExecutableFile(atPath: "\($0)/\(ClaudeCodeCommand.program)")

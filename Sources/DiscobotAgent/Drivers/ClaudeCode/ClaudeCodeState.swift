@@ -67,13 +67,19 @@ struct ClaudeCodeState: Sendable {
         return options
     }
 
+    /// Also those that were half written.
     func removeSettings() {
-        for file in [promptFile, serversFile, settingsFile] { try? FileManager.default.removeItem(atPath: file.string) }
+        for file in [promptFile, serversFile, settingsFile] {
+            unlink(file.string)
+            unlink(Self.new(file).string)
+        }
     }
+
+    private static func new(_ file: FilePath) -> FilePath { FilePath(file.string + ".new") }
 
     /// Replaces a file as a whole; only its owner may read it.
     private func write(_ bytes: [UInt8], to file: FilePath) throws {
-        let new = FilePath(file.string + ".new")
+        let new = Self.new(file)
         try? FileManager.default.removeItem(atPath: new.string)
         let descriptor = try FileDescriptor.open(
             new,
