@@ -27,7 +27,7 @@ package struct TurnSecrets: Sendable, Equatable {
         return variables
     }
 
-    /// What decides which programs run, or belongs to the runtime, cannot be set.
+    /// What decides which programs run, or belongs to the runtime, cannot be set. Keys and tokens have other names.
     private static func isAllowed(_ name: String) -> Bool {
         let letters = name.utf8.allSatisfy { byte in
             switch byte {
@@ -37,8 +37,21 @@ package struct TurnSecrets: Sendable, Equatable {
             }
         }
         guard letters, let first = name.unicodeScalars.first, !("0"..."9").contains(first) else { return false }
-        return name != "PATH" && name != "HOME" && !name.hasPrefix("LD_") && !name.hasPrefix("DISCOBOT_")
+        return !refusedNames.contains(name) && !refusedPrefixes.contains(where: name.hasPrefix)
     }
+
+    private static let refusedPrefixes = ["DISCOBOT_", "LD_", "GIT_CONFIG", "BASH_FUNC_"]
+
+    /// By these, programs of agents run or load something that nobody has called: shells, interpreters, git, the C
+    /// library. The list cannot be complete, and need not be: whoever sends the header may tell the agent what to run.
+    private static let refusedNames: Set = [
+        "PATH", "HOME", "SHELL", "IFS", "BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND",
+        "NODE_OPTIONS", "NODE_PATH", "BUN_OPTIONS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PERL5OPT", "PERL5LIB",
+        "PERL5DB", "RUBYOPT", "RUBYLIB", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS",
+        "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "SSH_ASKPASS", "GIT_PROXY_COMMAND", "GIT_EXEC_PATH",
+        "GIT_TEMPLATE_DIR", "GIT_EXTERNAL_DIFF", "GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_PAGER", "EDITOR", "VISUAL",
+        "PAGER", "BROWSER", "GCONV_PATH", "GLIBC_TUNABLES",
+    ]
 
     /// The environment of an agent's process.
     ///
