@@ -108,8 +108,24 @@ struct AgentProcessTests {
 
     @Test
     func `a process is read from its line of the process table`() {
-        let entry = ProcessTable.Entry(pid: 7, stat: Array("7 (a) b (c) Z 3 4 5 0".utf8))
-        #expect(entry == ProcessTable.Entry(pid: 7, parent: 3, session: 5, isZombie: true))
+        let line = "7 (a) b (c) Z 3 4 5 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 8412 0 0 18446744073709551615 0"
+        let entry = ProcessTable.Entry(pid: 7, stat: Array(line.utf8))
+        #expect(entry == ProcessTable.Entry(pid: 7, parent: 3, session: 5, isZombie: true, start: 8412))
         #expect(ProcessTable.Entry(pid: 7, stat: Array("7 (a".utf8)) == nil)
     }
 }
+
+    @Test
+    func `a process is as old as it is`() async throws {
+        let own = try #require(ProcessTable.now().entries.first { $0.pid == getpid() })
+        let before = own.age
+        let outcome = try await run(command("cat /proc/$$/stat")) { process in
+            var text: [UInt8] = []
+            for try await bytes in process.chunks { text += bytes }
+            return text
+        }
+        let child = try #require(ProcessTable.Entry(pid: 7, stat: outcome.value))
+        // Ticks are hundredths of a second.
+        #expect(child.age >= .zero - .milliseconds(20) && child.age <= own.age - before + .milliseconds(20))
+        #expect(own.age >= before && child.start >= own.start)
+    }

@@ -98,6 +98,23 @@ struct AgentTurnTests {
     }
 
     @Test
+    func `a second runtime that an agent leaves behind is a stray like any other`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let socket = directory.file("inner.sock")
+            let script = """
+                DISCOBOT_SOCKET=\(socket) DISCOBOT_DATA_DIR=\(directory.file("inner")) WORKSPACE_PATH=\(directory.path) \
+                    setsid \(AgentRuntimeProcess.executable) 2> /dev/null &
+                while [ ! -S \(socket) ]; do sleep 0.01; done; echo $!
+                """
+            try await runtime.start(script, completion: "c")
+            let chunks = try await runtime.chunks(of: "c")
+            #expect(output(chunks)?["exitCode"] == .number(0))
+            let pid = try #require(pid_t(text(chunks).trimmingCharacters(in: .newlines)))
+            #expect(ProcessTable.hasEnded(pid))
+        }
+    }
+
+    @Test
     func `a flood is cut, in bounded memory`() async throws {
         try await AgentRuntimeProcess.with { (runtime, _) async throws in
             try await runtime.start("yes 0123456789abcdef | head -c 200000000", completion: "c")

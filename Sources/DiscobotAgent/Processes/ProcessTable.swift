@@ -10,6 +10,16 @@ struct ProcessTable {
         let parent: pid_t
         let session: pid_t
         let isZombie: Bool
+        /// When it was started, in ticks since the machine was.
+        let start: UInt64
+
+        /// Tells the process from another one that gets its number later.
+        var identity: Identity { Identity(pid: pid, start: start) }
+    }
+
+    struct Identity: Hashable {
+        let pid: pid_t
+        let start: UInt64
     }
 
     private let children: [pid_t: [Entry]]
@@ -82,11 +92,22 @@ extension ProcessTable.Entry {
     /// Reads `pid (name) state parent group session …`; the name may hold anything, also `)`.
     init?(pid: pid_t, stat: [UInt8]) {
         guard let end = stat.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-        let fields = stat[(end + 1)...].split(separator: UInt8(ascii: " ")).prefix(4).map {
+        let fields = stat[(end + 1)...].split(separator: UInt8(ascii: " "), maxSplits: 20).prefix(20).map {
             String(decoding: $0, as: UTF8.self)
         }
-        guard fields.count == 4, let parent = pid_t(fields[1]), let session = pid_t(fields[3]) else { return nil }
-        self.init(pid: pid, parent: parent, session: session, isZombie: fields[0] == "Z" || fields[0] == "X")
+        guard fields.count == 20, let parent = pid_t(fields[1]), let session = pid_t(fields[3]),
+            let start = UInt64(fields[19])
+        else { return nil }
+        let isZombie = fields[0] == "Z" || fields[0] == "X"
+        self.init(pid: pid, parent: parent, session: session, isZombie: isZombie, start: start)
+    }
+
+    /// How long ago the process was started.
+    var age: Duration {
+        var now = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &now)
+        let started = Duration.milliseconds(Int64(clamping: start) * 1000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK)))))
+        return .seconds(now.tv_sec) + .nanoseconds(now.tv_nsec) - started
     }
 }
 

@@ -18,13 +18,18 @@ package final class StrayProcesses: Sendable {
         /// Marks of agents' processes that run, and the processes once they are known.
         var active: [String: pid_t?] = [:]
         /// Strays that were asked to end: nobody else waits for them.
-        var condemned: Set<pid_t> = []
+        var condemned: Set<ProcessTable.Identity> = []
         /// Ended children that may still be waited for by whoever started them, and since when.
-        var zombies: [pid_t: ContinuousClock.Instant] = [:]
+        var zombies: [ProcessTable.Identity: ContinuousClock.Instant] = [:]
     }
+
+    /// How long a child may take from fork to exec, on the slowest machine.
+    private static let forkLimit: Duration = .seconds(10)
 
     private let owner: String
     private let isAlone: Bool
+    /// The mark that this process was itself started with, if any.
+    private let inheritedMark = ProcessTable.variable(variable, of: getpid())
     private let state = Mutex(State())
 
     /// - Parameters:
@@ -80,7 +85,10 @@ package final class StrayProcesses: Sendable {
 
     /// Waits for children that have ended long ago and that nobody has started here.
     package func reapAbandoned() {
-        for child in ProcessTable.now().children(of: getpid()) where child.isZombie { reap(child) }
+        let zombies = ProcessTable.now().children(of: getpid()).filter(\.isZombie)
+        let identities = Set(zombies.map(\.identity))
+        state.withLock { state in state.zombies = state.zombies.filter { identities.contains($0.key) } }
+        for child in zombies { reap(child) }
     }
 
     /// Kills what a runtime of the same data directory has left behind when it was killed itself.
@@ -97,28 +105,34 @@ package final class StrayProcesses: Sendable {
     /// Waits for strays that have ended, and returns those that run, with all below them.
     private func sweep() -> [pid_t] {
         let table = ProcessTable.now()
-        var found: [pid_t] = []
+        var found: [ProcessTable.Entry] = []
         for child in table.children(of: getpid()) {
             if child.isZombie {
                 reap(child)
-            } else if isStray(child.pid) {
-                found.append(child.pid)
-                found += table.descendants(of: child.pid).filter { !$0.isZombie }.map(\.pid)
+            } else if isStray(child) {
+                found.append(child)
+                found += table.descendants(of: child.pid).filter { !$0.isZombie }
             }
         }
-        state.withLock { $0.condemned = Set(found) }
-        return found
+        state.withLock { $0.condemned = Set(found.map(\.identity)) }
+        return found.map(\.pid)
     }
 
-    private func isStray(_ pid: pid_t) -> Bool {
-        // Between fork and exec a new child looks like the runtime.
-        guard ProcessTable.executable(of: pid) != ProcessTable.executable(of: getpid()) else { return false }
-        let mark = ProcessTable.variable(Self.variable, of: pid)
+    private func isStray(_ child: ProcessTable.Entry) -> Bool {
+        let mark = ProcessTable.variable(Self.variable, of: child.pid)
+        guard !isFork(child, mark: mark) else { return false }
         guard mark != "\(owner):own", isAlone || mark?.hasPrefix("\(owner):") == true else { return false }
         return state.withLock { state in
             if let mark, state.active[mark] != nil { return false }
-            return !state.active.values.contains(pid)
+            return !state.active.values.contains(child.pid)
         }
+    }
+
+    /// Whether a child may be a copy of this process that has not run its own program yet. An agent can run the same
+    /// program too, which then carries the agent's mark, or gets older than any copy.
+    private func isFork(_ child: ProcessTable.Entry, mark: String?) -> Bool {
+        mark == inheritedMark && child.age < Self.forkLimit
+            && ProcessTable.executable(of: child.pid) == ProcessTable.executable(of: getpid())
     }
 
     /// What the runtime starts leads a session and is waited for at once by its starter, who must not find it gone; so
@@ -126,16 +140,16 @@ package final class StrayProcesses: Sendable {
     private func reap(_ child: ProcessTable.Entry) {
         let isAbandoned = state.withLock { state in
             if state.active.values.contains(child.pid) { return false }
-            if state.condemned.remove(child.pid) != nil { return true }
+            if state.condemned.remove(child.identity) != nil { return true }
             guard isAlone else { return false }
             guard child.session == child.pid else { return true }
             let now = ContinuousClock.now
-            let since = state.zombies[child.pid] ?? now
-            state.zombies[child.pid] = since
+            let since = state.zombies[child.identity] ?? now
+            state.zombies[child.identity] = since
             return now - since > .seconds(10)
         }
         guard isAbandoned else { return }
         waitpid(child.pid, nil, WNOHANG)
-        _ = state.withLock { $0.zombies.removeValue(forKey: child.pid) }
+        _ = state.withLock { $0.zombies.removeValue(forKey: child.identity) }
     }
 }
