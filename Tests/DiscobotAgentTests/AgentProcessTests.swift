@@ -107,13 +107,30 @@ struct AgentProcessTests {
     }
 
     @Test
+    func `a process that does not read does not hold up who writes to it`() async throws {
+        struct Enough: Error {}
+        await #expect(throws: Enough.self) {
+            try await run(command("echo ready; sleep 1000")) { process in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { try await process.write([UInt8](repeating: 0, count: 1 << 20)) }
+                    for try await _ in process.chunks { throw Enough() }
+                }
+            }
+        }
+        await #expect(throws: DriverError("the agent does not take input any more")) {
+            try await run(command("echo ready; exec <&-; sleep 1000")) { process in
+                try await process.write([UInt8](repeating: 0, count: 1 << 20))
+            }
+        }
+    }
+
+    @Test
     func `a process is read from its line of the process table`() {
         let line = "7 (a) b (c) Z 3 4 5 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 8412 0 0 18446744073709551615 0"
         let entry = ProcessTable.Entry(pid: 7, stat: Array(line.utf8))
         #expect(entry == ProcessTable.Entry(pid: 7, parent: 3, session: 5, isZombie: true, start: 8412))
         #expect(ProcessTable.Entry(pid: 7, stat: Array("7 (a".utf8)) == nil)
     }
-}
 
     @Test
     func `a process is as old as it is`() async throws {
@@ -129,3 +146,4 @@ struct AgentProcessTests {
         #expect(child.age >= .zero - .milliseconds(20) && child.age <= own.age - before + .milliseconds(20))
         #expect(own.age >= before && child.start >= own.start)
     }
+}

@@ -84,16 +84,16 @@ package struct AgentProcess: Sendable {
         sequence = output
     }
 
-    /// Writes to standard input. Throws `DriverError` when the process does not take it any more.
+    /// Writes to standard input. Throws `DriverError` when the process does not take it any more, and
+    /// `CancellationError`, also while the process does not read.
     package func write(_ bytes: [UInt8]) async throws {
         var rest = bytes[...]
         while !rest.isEmpty {
-            do {
-                rest = rest.dropFirst(try await writer.write(Array(rest)))
-            } catch {
-                try Task.checkCancellation()
-                throw DriverError("the agent does not take input any more" + errors.explanation)
-            }
+            // Cancellation cuts a write short, and so does the end of the process.
+            let count = (try? await writer.write(Array(rest))) ?? 0
+            try Task.checkCancellation()
+            guard count > 0 else { throw DriverError("the agent does not take input any more" + errors.explanation) }
+            rest = rest.dropFirst(count)
         }
     }
 

@@ -12,6 +12,7 @@ struct ClaudeCodeOutputTests {
     private func turn(
         _ script: String,
         limits: ClaudeCodeDriver.Limits = .init(),
+        answers: @escaping @Sendable (ClaudeCodeBench) async -> [String: String] = { _ in [:] },
         _ check: @escaping @Sendable (ClaudeCodeTurnRecord, ClaudeCodeBench) throws -> Void
     ) async throws {
         try await ClaudeCodeBench.with { bench in
@@ -24,7 +25,8 @@ struct ClaudeCodeOutputTests {
                 strays: StrayProcesses(owner: bench.directory.path, isAlone: false),
                 limits: limits
             )
-            let record = try await bench.turn("Hello")
+            let asked = bench
+            let record = try await bench.turn("Hello", answers: { _ in await answers(asked) })
             try check(record, bench)
             #expect(bench.processes.isEmpty)
         }
@@ -80,6 +82,45 @@ struct ClaudeCodeOutputTests {
             let answer = try String(contentsOfFile: bench.directory.file("work/answer"), encoding: .utf8)
             #expect(answer.contains(#""subtype":"error""#))
             #expect(answer.contains(#""request_id":"r7""#))
+        }
+    }
+
+    @Test func `what needs no user is allowed while the user is asked`() async throws {
+        let script = #"""
+            request() { printf '{"type":"control_request","request_id":"%s","request":%s}\n' "$1" "$2"; }
+            request r1 '{"subtype":"can_use_tool","tool_name":"AskUserQuestion","tool_use_id":"t1","input":{"questions":[]}}'
+            request r2 '{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t2","input":{"command":"true"}}'
+            read answer; printf '%s' "$answer" > first.new; mv first.new first
+            read answer; printf '%s' "$answer" > second
+            \#(Self.result)
+            """#
+        let answers: @Sendable (ClaudeCodeBench) async -> [String: String] = { bench in
+            while !bench.directory.exists("work/first") { await Task.yield() }
+            return ["Which?": "This"]
+        }
+        try await turn(script, answers: answers) { record, bench in
+            #expect(record.error == nil)
+            #expect(record.questions.map(\.toolUseID) == ["t1"])
+            let first = try String(contentsOfFile: bench.directory.file("work/first"), encoding: .utf8)
+            #expect(first.contains(#""request_id":"r2""#))
+            #expect(first.contains(#""behavior":"allow""#))
+            let second = try String(contentsOfFile: bench.directory.file("work/second"), encoding: .utf8)
+            #expect(second.contains(#""request_id":"r1""#))
+            #expect(second.contains("This"))
+        }
+    }
+
+    @Test func `a program that never reads its answers is an error`() async throws {
+        let script = #"""
+            request='{"subtype":"can_use_tool","tool_name":"Bash","tool_use_id":"t","input":{"command":"%s"}}'
+            long=$(head -c 4000 /dev/zero | tr '\0' x)
+            for number in $(seq 2000); do
+                printf '{"type":"control_request","request_id":"r%s","request":'"$request"'}\n' $number $long
+            done
+            exec sleep 300
+            """#
+        try await turn(script) { record, _ in
+            #expect(record.error?.message == "Claude Code does not read what it is answered")
         }
     }
 }

@@ -17,6 +17,7 @@ struct ClaudeCodeFailure: Sendable {
             + "npm install -g @anthropic-ai/claude-code"
     )
     static let silent = DriverError("Claude Code was started but does not answer")
+    static let deaf = DriverError("Claude Code does not read what it is answered")
 
     /// Nil when the turn succeeded.
     func error(_ result: ClaudeCodeResult) -> DriverError? {

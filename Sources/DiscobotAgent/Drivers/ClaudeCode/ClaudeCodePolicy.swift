@@ -2,11 +2,12 @@
 
 import DiscobotAgentAPI
 import DiscobotModel
+import Synchronization
 
-/// Who decides on the use of a tool, by the turn's mode.
-struct ClaudeCodePolicy: Sendable {
+/// Who decides on the use of a tool, by the turn's mode, during one turn.
+final class ClaudeCodePolicy: Sendable {
     private let mode: String?
-    private var hasPlan = false
+    private let hasPlan = Atomic(false)
 
     init(mode: String?) {
         self.mode = mode
@@ -17,18 +18,21 @@ struct ClaudeCodePolicy: Sendable {
         if permission.needsUser || permission.toolName == ClaudeCodePermission.question { return true }
         switch mode {
         case "ask": return true
-        case "plan": return permission.toolName == ClaudeCodePermission.plan || !hasPlan
+        case "plan": return permission.toolName == ClaudeCodePermission.plan || !hasPlan.load(ordering: .relaxed)
         default: return permission.toolName == ClaudeCodePermission.plan
         }
     }
 
-    mutating func decision(
+    /// Asks the user, unless a plan that was approved in the meantime has made that needless.
+    func decision(
         on permission: ClaudeCodePermission,
         ask: (PendingQuestion) async throws -> [String: String]
     ) async throws -> JSONValue {
         guard asks(permission) else { return permission.allowed() }
         let decision = permission.decision(try await ask(permission.pendingQuestion))
-        if permission.toolName == ClaudeCodePermission.plan, decision["behavior"] == "allow" { hasPlan = true }
+        if permission.toolName == ClaudeCodePermission.plan, decision["behavior"] == "allow" {
+            hasPlan.store(true, ordering: .relaxed)
+        }
         return decision
     }
 }

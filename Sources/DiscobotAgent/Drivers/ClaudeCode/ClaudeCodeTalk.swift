@@ -7,7 +7,7 @@ import Synchronization
 /// The talk with one process: its lines become chunks and questions, and the answers go back.
 ///
 /// Three tasks: one reads, one gets the user's answers one after another, one writes. Reading never waits for an answer,
-/// so that the end of the program is always seen.
+/// so that the end of the program is always seen; what the user is not asked for is allowed by the one that reads.
 struct ClaudeCodeTalk: Sendable {
     enum End: Sendable {
         case complete
@@ -27,6 +27,7 @@ struct ClaudeCodeTalk: Sendable {
         of: ClaudeCodePermission.self,
         bufferingPolicy: .bufferingOldest(64)
     )
+    private let policy: ClaudeCodePolicy
     private let withdrawals = ClaudeCodeWithdrawals()
     private let interruption = ClaudeCodeInterruption()
 
@@ -35,6 +36,7 @@ struct ClaudeCodeTalk: Sendable {
         self.output = output
         self.state = state
         self.failure = failure
+        policy = ClaudeCodePolicy(mode: turn.request.mode)
     }
 
     /// Tells the program to stop; what it says from now on is not shown.
@@ -85,13 +87,9 @@ struct ClaudeCodeTalk: Sendable {
         case .initialized(let session): try state.keep(session: session)
         // The program would try a refused key again and again.
         case .retrying(let status?) where status == 401 || status == 403: throw failure.refused(status)
-        case .permission(let permission):
-            // So many cannot be asked at once, and the program waits for each.
-            if case .dropped = permissions.continuation.yield(permission) {
-                input.continuation.yield(try ClaudeCodeInput.refusal(of: permission.requestID))
-            }
+        case .permission(let permission): try decide(permission)
         case .withdrawn(let id): withdrawals.withdraw(id)
-        case .unknownRequest(let id): input.continuation.yield(try ClaudeCodeInput.refusal(of: id))
+        case .unknownRequest(let id): try send(ClaudeCodeInput.refusal(of: id))
         case .result(let result):
             if isResumed, result.errors.contains(where: { $0.hasPrefix("No conversation found") }) {
                 return .conversationGone
@@ -102,7 +100,23 @@ struct ClaudeCodeTalk: Sendable {
         return nil
     }
 
+    private func decide(_ permission: ClaudeCodePermission) throws {
+        guard policy.asks(permission) else {
+            return try send(ClaudeCodeInput.answer(permission.allowed(), to: permission.requestID))
+        }
+        // So many cannot be asked at once, and the program waits for each.
+        if case .dropped = permissions.continuation.yield(permission) {
+            try send(ClaudeCodeInput.refusal(of: permission.requestID))
+        }
+    }
+
     // MARK: Writing
+
+    /// Has a line written. Throws when so many wait that the program cannot be reading them; it would wait for ever for
+    /// one that is left out.
+    private func send(_ line: [UInt8]) throws {
+        if case .dropped = input.continuation.yield(line) { throw ClaudeCodeFailure.deaf }
+    }
 
     private func write(to process: AgentProcess) async throws -> End? {
         for await line in input.stream {
@@ -117,22 +131,18 @@ struct ClaudeCodeTalk: Sendable {
     }
 
     private func answer() async throws -> End? {
-        var asks = ClaudeCodePolicy(mode: turn.request.mode)
         for await permission in permissions.stream {
-            let (policy, ask) = (asks, output.ask)
+            let (policy, ask) = (policy, output.ask)
             let decided = try await withdrawals.unlessWithdrawn(permission.requestID) {
-                var policy = policy
-                let decision = try await policy.decision(on: permission, ask: ask)
-                return (policy, decision)
+                try await policy.decision(on: permission, ask: ask)
             }
-            guard let (policy, decision) = decided else { continue }
-            asks = policy
+            guard let decision = decided else { continue }
             if let new = decision["updatedPermissions"]?.elements {
                 var rules = state.rules
                 rules.add(new)
                 try state.keep(rules: rules)
             }
-            input.continuation.yield(try ClaudeCodeInput.answer(decision, to: permission.requestID))
+            try send(ClaudeCodeInput.answer(decision, to: permission.requestID))
         }
         return nil
     }
