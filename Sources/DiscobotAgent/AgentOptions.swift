@@ -38,6 +38,12 @@ package struct AgentOptions: Sendable {
             }
             port = number
         }
+        if let value = text(.keepAlive) {
+            guard let seconds = Double(value), seconds >= 0.001, seconds <= 30 else {
+                throw ServerError.invalidArgument("DISCOBOT_KEEP_ALIVE: must be a number of seconds from 0.001 to 30")
+            }
+            keepAlive = .seconds(seconds)
+        }
         guard socket != nil || port != nil else {
             throw ServerError.invalidArgument("DISCOBOT_SOCKET or PORT: one of them must say where to serve")
         }

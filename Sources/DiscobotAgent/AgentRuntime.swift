@@ -41,10 +41,10 @@ package struct AgentRuntime: Sendable {
         // One is enough for the few connections of a sandbox, and each costs memory.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.
-        services =
         let servers = options.addresses.map {
             AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
         }
+        services =
             [lock] + servers
             + [
                 workingCopy, KeepAliveService(journal: journal, strays: strays, interval: options.keepAlive),

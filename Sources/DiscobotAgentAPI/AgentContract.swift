@@ -83,6 +83,8 @@ package enum AgentVariable: String, Sendable {
     case socket = "DISCOBOT_SOCKET"
     /// A TCP port to serve on.
     case port = "PORT"
+    /// After how many seconds a stream with nothing to say says that; callers take 45 silent ones for a dead agent.
+    case keepAlive = "DISCOBOT_KEEP_ALIVE"
 }
 
 /// Headers of requests to the agent.

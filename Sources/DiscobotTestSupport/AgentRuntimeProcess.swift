@@ -18,8 +18,15 @@ package final class AgentRuntimeProcess: Sendable {
     package static let secret = AgentSecret(value: String(repeating: "5e", count: 32))
 
     /// Starts a runtime with its data in `directory`, for the repository `directory/source`, and waits until it answers
-    /// and has a working copy or says why it has none.
-    package init(in directory: TemporaryDirectory, environment: [String: String] = [:]) async throws {
+    /// and has a working copy or says why it has none, unless `isAwaited` is false.
+    ///
+    /// - Parameter command: a program that runs the executable, whose path is its last argument, in its own place.
+    package init(
+        in directory: TemporaryDirectory,
+        environment: [String: String] = [:],
+        command: [String] = [],
+        isAwaited: Bool = true
+    ) async throws {
         socket = directory.file("agent.sock")
         client = AgentClient(endpoint: .unixSocket(path: socket), secret: Self.secret)
         let own = [
@@ -30,10 +37,11 @@ package final class AgentRuntimeProcess: Sendable {
             AgentVariable.sessionID.rawValue: "s1", AgentVariable.secret.rawValue: Self.secret.verifier(),
         ]
         process = try SpawnedProcess(
-            [Self.executable],
+            ["/usr/bin/env"] + command + [Self.executable],
             environment: own.merging(environment) { $1 },
             log: directory.file("agent.log")
         )
+        guard isAwaited else { return }
         let client = client
         try await process.waitUntilReady {
             let health = try await client.health()
@@ -55,14 +63,24 @@ package final class AgentRuntimeProcess: Sendable {
         process.terminate()
     }
 
+    /// Holds the process up, as a machine without memory would, until it is continued or killed.
+    package func freeze() {
+        Glibc.kill(identifier, SIGSTOP)
+    }
+
+    package func thaw() {
+        Glibc.kill(identifier, SIGCONT)
+    }
+
     /// Runs `body` with a runtime for a repository with one commit, and ends it.
     package static func with<Value>(
         environment: [String: String] = [:],
+        command: [String] = [],
         _ body: (AgentRuntimeProcess, TemporaryDirectory) async throws -> Value
     ) async throws -> Value {
         try await TemporaryDirectory.with { directory in
             try await Self.makeSource(in: directory)
-            let runtime = try await AgentRuntimeProcess(in: directory, environment: environment)
+            let runtime = try await AgentRuntimeProcess(in: directory, environment: environment, command: command)
             defer { runtime.kill() }
             return try await body(runtime, directory)
         }

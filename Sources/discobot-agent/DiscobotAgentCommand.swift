@@ -20,6 +20,7 @@ struct DiscobotAgentCommand {
           WORKSPACE_PATH          the workspace's repository (/.workspace)
           WORKSPACE_SOURCE        the working copy's origin
           WORKSPACE_COMMIT        the commit that the working copy starts at (HEAD)
+          DISCOBOT_KEEP_ALIVE     seconds after which a silent stream says that it is alive (15)
           SESSION_ID              names the branch when the workspace is on none that fits
 
         """

@@ -167,23 +167,6 @@ struct AgentTurnTests {
     }
 
     @Test
-    func `resuming anywhere gives each chunk once`() async throws {
-        try await AgentRuntimeProcess.with { (runtime, _) async throws in
-            try await runtime.start("for i in $(seq 300); do echo $i; sleep 0.001; done", completion: "c")
-            async let live = runtime.lines(of: "c")
-            let all = try await live
-            for _ in 0..<100 {
-                let start = Int.random(in: 0..<all.count)
-                #expect(try await runtime.lines(of: "c", after: start) == Array(all[start...]))
-            }
-        }
-    }
-
-    @Test
-    func `a runtime that is asked to end aborts its turn first`() async throws {
-        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
-            try await runtime.start("echo ready; sleep 1000", completion: "c")
-    @Test
     func `what a turn of a killed runtime was given is removed at the next start`() async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             try await runtime.start("echo begun; sleep 1000", completion: "c")
@@ -208,6 +191,23 @@ struct AgentTurnTests {
         }
     }
 
+    @Test
+    func `resuming anywhere gives each chunk once`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, _) async throws in
+            try await runtime.start("for i in $(seq 300); do echo $i; sleep 0.001; done", completion: "c")
+            async let live = runtime.lines(of: "c")
+            let all = try await live
+            for _ in 0..<100 {
+                let start = Int.random(in: 0..<all.count)
+                #expect(try await runtime.lines(of: "c", after: start) == Array(all[start...]))
+            }
+        }
+    }
+
+    @Test
+    func `a runtime that is asked to end aborts its turn first`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            try await runtime.start("echo ready; sleep 1000", completion: "c")
             try await runtime.wait(for: 5, of: "c")
             #expect(runtime.terminate() == 0)
             let next = try await AgentRuntimeProcess(in: directory)

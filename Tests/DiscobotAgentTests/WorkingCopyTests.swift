@@ -131,4 +131,41 @@ struct WorkingCopyTests {
             #expect(try await git(directory, "status --porcelain") == " M file\n")
         }
     }
+
+    @Test(arguments: ["clone", "checkout", "remote"])
+    func `a runtime that is killed while git works starts over, and nothing of it is left`(step: String) async throws {
+        try await TemporaryDirectory.with { directory in
+            try await AgentRuntimeProcess.makeSource(in: directory)
+            // Does its work, and then hangs as long as nobody kills it.
+            let wrapper = """
+                #!/bin/sh
+                PATH=${PATH#*:}
+                case " $* " in *" \(step) "*) ;; *) exec git "$@" ;; esac
+                git "$@"; echo $$ > \(directory.file("pid.new")); mv \(directory.file("pid.new")) \(directory.file("pid"))
+                exec sleep 1000
+                """
+            try FileManager.default.createDirectory(atPath: directory.file("bin"), withIntermediateDirectories: false)
+            try directory.write(wrapper, to: "bin/git")
+            try await Shell.run(#"chmod 755 "$0/bin/git""#, directory.path)
+            let path = "\(directory.file("bin")):\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")"
+            let first = try await AgentRuntimeProcess(in: directory, environment: ["PATH": path], isAwaited: false)
+            defer { first.kill() }
+            while !directory.exists("pid"), first.isRunning { await Task.yield() }
+            first.kill()
+            let git = try #require(
+                pid_t(try String(contentsOfFile: directory.file("pid"), encoding: .utf8).prefix { $0.isNumber })
+            )
+            #expect(!ProcessTable.hasEnded(git))
+            let left = try directory.contents("data")
+            #expect(!left.contains("workspace") && left.contains { $0.hasSuffix(".preparing") })
+            let next = try await AgentRuntimeProcess(in: directory)
+            defer { next.kill() }
+            #expect(try await next.client.health() == AgentHealth(healthy: true, connected: true))
+            #expect(ProcessTable.hasEnded(git))
+            #expect(try directory.contents("data") == ["agent", "home", "workspace"])
+            #expect(try await self.git(directory, "status -sb") == "## main...origin/main\n")
+            #expect(try await self.git(directory, "remote get-url origin") == "https://example.com/source.git\n")
+            #expect(try await self.git(directory, "fsck --no-dangling") == "")
+        }
+    }
 }

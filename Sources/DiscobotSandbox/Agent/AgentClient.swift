@@ -11,14 +11,39 @@ import NIOHTTP1
 package struct AgentClient: Sendable {
     private let baseURL: String
     private let secret: AgentSecret
+    private let http: HTTPClient
 
     package init(endpoint: AgentEndpoint, secret: AgentSecret) {
+        self.init(endpoint, secret, Self.shared)
+    }
+
+    /// Runs `body` with a client that has its own connections, and takes an agent that sends nothing for `silence` for
+    /// dead.
+    package static func with<Value>(
+        endpoint: AgentEndpoint,
+        secret: AgentSecret,
+        silence: Duration,
+        _ body: (AgentClient) async throws -> Value
+    ) async throws -> Value {
+        let http = makeHTTP(silence: TimeAmount(silence))
+        let result: Result<Value, any Error>
+        do {
+            result = .success(try await body(AgentClient(endpoint, secret, http)))
+        } catch {
+            result = .failure(error)
+        }
+        try await http.shutdown()
+        return try result.get()
+    }
+
+    private init(_ endpoint: AgentEndpoint, _ secret: AgentSecret, _ http: HTTPClient) {
         baseURL =
             switch endpoint {
             case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
             case .tcp(let host, let port): "http://\(host):\(port)"
             }
         self.secret = secret
+        self.http = http
     }
 
     package func health() async throws -> AgentHealth {
@@ -95,12 +120,18 @@ package struct AgentClient: Sendable {
                 if frames.isDone { return }
             }
         } catch  where !(error is AgentError || error is ServerError || error is CancellationError) {
-            throw AgentError(.unreachable, Self.brokenOff.message, cause: error)
+            throw Self.unreachable(error, otherwise: Self.brokenOff.message)
         }
         throw Self.brokenOff
     }
 
     private static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
+
+    /// Says when an agent was silent for too long: its process may hang, or its machine.
+    private static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
+        let isSilent = (error as? HTTPClientError) == .readTimeout || (error as? HTTPClientError) == .deadlineExceeded
+        return AgentError(.unreachable, isSilent ? "the sandbox's agent hangs: it is silent" : message, cause: error)
+    }
 
     private struct Ignored: Decodable {}
 
@@ -143,34 +174,33 @@ package struct AgentClient: Sendable {
         } catch let error as DecodingError {
             throw AgentError(.invalidAnswer, "the sandbox's agent answered something unreadable", cause: error)
         } catch {
-            throw AgentError(.unreachable, "the sandbox's agent broke off its answer", cause: error)
+            throw Self.unreachable(error, otherwise: Self.brokenOff.message)
         }
     }
 
     private func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
         do {
-            return try await Self.http.execute(request, deadline: deadline)
+            return try await http.execute(request, deadline: deadline)
         } catch let error as CancellationError {
             throw error
         } catch {
-            throw AgentError(.unreachable, "the sandbox's agent does not answer", cause: error)
+            throw Self.unreachable(error, otherwise: "the sandbox's agent does not answer")
         }
     }
 
     /// An agent sends something every 15 seconds, so a silent one is dead.
-    private static let http = HTTPClient(
-        eventLoopGroupProvider: .singleton,
-        configuration: {
-            var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5), read: .seconds(45)))
-            // A session's turn, and beside it cancelling, questions and files.
-            configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 16
-            // Whoever asks has its own way of trying again.
-            configuration.connectionPool.retryConnectionEstablishment = false
-            // A sandbox must not lead the server elsewhere.
-            configuration.redirectConfiguration = .disallow
-            return configuration
-        }()
-    )
+    private static let shared = makeHTTP(silence: .seconds(45))
+
+    private static func makeHTTP(silence: TimeAmount) -> HTTPClient {
+        var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5), read: silence))
+        // A session's turn, and beside it cancelling, questions and files.
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 16
+        // Whoever asks has its own way of trying again.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        // A sandbox must not lead the server elsewhere.
+        configuration.redirectConfiguration = .disallow
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
 }
 
 /// Why a call to an agent failed.
