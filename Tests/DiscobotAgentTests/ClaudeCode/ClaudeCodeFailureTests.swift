@@ -35,7 +35,10 @@ struct ClaudeCodeFailureTests {
     @Test func `a broken stream does not break the order`() async throws {
         try await ClaudeCodeBench.with { bench in
             let turn = try await bench.turn("SAY Before the break.\nBREAK\nSAY After it.")
-            #expect(turn.message.text.hasPrefix("Before"))
+            // What came just before the break the program may lose; what comes after it never was sent.
+            #expect(turn.message.text.isEmpty || turn.message.text.hasPrefix("Before"))
+            #expect(!turn.message.text.contains("After"))
+            #expect(!turn.message.text.isEmpty || turn.error != nil)
         }
     }
 
