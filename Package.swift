@@ -54,7 +54,9 @@ let package = Package(
         ),
         .target(
             name: "DiscobotGit",
-            dependencies: ["DiscobotModel", subprocess, .product(name: "SystemPackage", package: "swift-system")]
+            dependencies: [
+                "CLinux", "DiscobotModel", subprocess, .product(name: "SystemPackage", package: "swift-system"),
+            ]
         ),
         .target(
             name: "DiscobotSandbox",

@@ -17,6 +17,7 @@ package struct APIServices: Sendable {
     package let git: GitService
     package let agents: AgentService
     package let sessions: SessionService
+    package let sessionFiles: SessionFiles
     package let chat: ChatService
     package let events: EventBroker
     package let status: StatusService
@@ -30,6 +31,7 @@ package struct APIServices: Sendable {
         git: GitService,
         agents: AgentService,
         sessions: SessionService,
+        sessionFiles: SessionFiles,
         chat: ChatService,
         events: EventBroker,
         status: StatusService
@@ -42,6 +44,7 @@ package struct APIServices: Sendable {
         self.git = git
         self.agents = agents
         self.sessions = sessions
+        self.sessionFiles = sessionFiles
         self.chat = chat
         self.events = events
         self.status = status
@@ -59,6 +62,7 @@ package struct APIServices: Sendable {
             GitRoutes(git: git).group,
             AgentRoutes(agents: agents).group,
             SessionRoutes(sessions: sessions).group,
+            SessionFileRoutes(files: sessionFiles).group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]

@@ -38,6 +38,7 @@ package struct AgentRuntime: Sendable {
         let routes =
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
+            + FileRoutes(files: WorkingFiles(directories.workspace, workingCopy: workingCopy)).routes
         // One is enough for the few connections of a sandbox, and each costs memory.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.

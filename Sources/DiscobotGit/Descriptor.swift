@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import Glibc
 import SystemPackage
 
@@ -59,6 +60,36 @@ final class Descriptor: Sendable {
     /// Renames within this directory and replaces a file of the new name.
     func rename(_ name: String, to newName: String) throws(Errno) {
         try check(renameat(raw, name, raw, newName))
+    }
+
+    /// Renames into another directory; throws `.fileExists` when the new name is taken.
+    func rename(_ name: String, to newName: String, in directory: Descriptor) throws(Errno) {
+        try check(clinux_rename_noreplace(raw, name, directory.raw, newName))
+    }
+
+    /// The names in this directory, as many as `limit`.
+    func names(limit: Int = .max) throws(Errno) -> [[CChar]] {
+        // One of its own, so that others who read the directory do not meet the position of this one.
+        let own = openat(raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard own >= 0, let stream = fdopendir(own) else { throw Errno(rawValue: errno) }
+        defer { closedir(stream) }
+        var names: [[CChar]] = []
+        while names.count < limit, let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { $0.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } }
+            if name != [0x2E], name != [0x2E, 0x2E] { names.append(name + [0]) }
+        }
+        return names
+    }
+
+    /// Removes `name`, and all that is in it. Throws `.fileNameTooLong` for what is deeper than any path can be.
+    func removeTree(_ name: [CChar], depth: Int = 0) throws(Errno) {
+        if unlinkat(raw, name, 0) == 0 || errno == ENOENT { return }
+        guard errno == EISDIR || errno == EPERM else { throw Errno(rawValue: errno) }
+        guard depth < 1_024 else { throw .fileNameTooLong }
+        let directory = try Descriptor(openat(raw, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+        for entry in try directory.names() { try directory.removeTree(entry, depth: depth + 1) }
+        guard unlinkat(raw, name, AT_REMOVEDIR) != 0, errno != ENOENT else { return }
+        throw Errno(rawValue: errno)
     }
 
     func remove(_ name: String) {

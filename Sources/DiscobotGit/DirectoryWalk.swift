@@ -11,12 +11,13 @@ struct DirectoryWalk {
     struct Place {
         let directory: Descriptor
         let name: String
-        /// What has the name, not a symbolic link; nil when there is nothing.
+        /// What has the name; nil when there is nothing.
         let existing: stat?
     }
 
     private let path: GitPath
     private let createsDirectories: Bool
+    private let followsLast: Bool
     private let root: Descriptor
     /// The directories below the root that lead to the current one.
     private var below: [Descriptor] = []
@@ -31,14 +32,42 @@ struct DirectoryWalk {
 
     /// Where `path` leads to. Throws `.invalidArgument` when it leaves `root` or enters `.git`, `.notFound` when a
     /// directory is missing and not to be created.
+    ///
+    /// - Parameter followsLast: whether a symbolic link at the end stands for what it points to.
     static func place(
         of path: GitPath,
         below root: String,
-        createsDirectories: Bool
+        createsDirectories: Bool = false,
+        followsLast: Bool = true
     ) throws(GitError) -> Place {
+        try translating(path) {
+            var walk = try DirectoryWalk(root, path, createsDirectories, followsLast)
+            guard let place = try walk.run() else { throw Errno.isDirectory }
+            return place
+        }
+    }
+
+    /// The directory that `path` leads to, links followed. Throws `.notFound`, and `.invalidArgument` for anything else.
+    static func directory(of path: GitPath, below root: String) throws(GitError) -> Descriptor {
+        try translating(path) {
+            var walk = try DirectoryWalk(root, path, false, true)
+            guard let place = try walk.run() else { return walk.current }
+            guard let status = place.existing else {
+                throw GitError(.notFound, "Directory not found: \(path.string)")
+            }
+            guard status.st_mode & S_IFMT == S_IFDIR else {
+                throw GitError(.invalidArgument, "Not a directory: \(path.string)")
+            }
+            return try place.directory.open(place.name, O_RDONLY | O_DIRECTORY)
+        }
+    }
+
+    private static func translating<Value>(
+        _ path: GitPath,
+        _ body: () throws -> Value
+    ) throws(GitError) -> Value {
         do {
-            var walk = try DirectoryWalk(root: root, path: path, createsDirectories: createsDirectories)
-            return try walk.run()
+            return try body()
         } catch let error as Errno {
             throw GitError(path, error)
         } catch {
@@ -46,16 +75,18 @@ struct DirectoryWalk {
         }
     }
 
-    private init(root: String, path: GitPath, createsDirectories: Bool) throws {
+    private init(_ root: String, _ path: GitPath, _ createsDirectories: Bool, _ followsLast: Bool) throws {
         self.root = try Descriptor(directory: root)
         self.path = path
         self.createsDirectories = createsDirectories
+        self.followsLast = followsLast
         pending = path.components.reversed()
     }
 
     private var current: Descriptor { below.last ?? root }
 
-    private mutating func run() throws -> Place {
+    /// Nil when the path ends in a link to a directory on the way, which is the current one then.
+    private mutating func run() throws -> Place? {
         while let component = pending.popLast() {
             guard !GitPath.isInternal(component) else { throw GitPath.insideGit(path.string) }
             guard component != ".." else {
@@ -63,7 +94,7 @@ struct DirectoryWalk {
                 continue
             }
             let status = try current.status(of: component)
-            if let status, status.st_mode & S_IFMT == S_IFLNK {
+            if let status, status.st_mode & S_IFMT == S_IFLNK, followsLast || !pending.isEmpty {
                 try follow(component)
             } else if pending.isEmpty {
                 return Place(directory: current, name: component, existing: status)
@@ -71,8 +102,7 @@ struct DirectoryWalk {
                 try enter(component, exists: status != nil)
             }
         }
-        // The path ended in a link to a directory on the way.
-        throw Errno.isDirectory
+        return nil
     }
 
     private mutating func follow(_ component: String) throws {

@@ -10,6 +10,8 @@ package struct GitError: Error, Equatable, Sendable, CustomStringConvertible {
         /// The repository's state does not allow it: nothing to commit, local changes in the way, a lock is held.
         case conflict
         case tooLarge
+        case forbidden
+        case storageFull
         case timedOut
         /// There is no git on this machine.
         case notInstalled

@@ -2,13 +2,19 @@
 
 /// A path in a repository as given by a user: relative, free of `..`, and never inside `.git`.
 struct GitPath: Equatable, Sendable {
-    /// At least one.
+    /// At least one, unless it is a directory's path.
     let components: [String]
 
     var string: String { components.joined(separator: "/") }
 
     /// Drops `.` and doubled slashes. Throws `.invalidArgument` with the reason.
     init(_ text: String) throws(GitError) {
+        try self.init(directory: text)
+        guard !components.isEmpty else { throw GitError(.invalidArgument, "the path is empty: \(text)") }
+    }
+
+    /// The same, but `.` is allowed and has no components.
+    init(directory text: String) throws(GitError) {
         guard !text.isEmpty else { throw GitError(.invalidArgument, "the path is empty") }
         guard !text.utf8.contains(0) else { throw GitError(.invalidArgument, "the path contains a NUL character") }
         guard text.utf8.count <= 4_096 else { throw GitError(.invalidArgument, "the path is too long") }
@@ -16,7 +22,6 @@ struct GitPath: Equatable, Sendable {
             throw GitError(.invalidArgument, "the path must be relative: \(text)")
         }
         components = Self.components(of: text)
-        guard !components.isEmpty else { throw GitError(.invalidArgument, "the path is empty: \(text)") }
         guard !components.contains("..") else { throw Self.leaving(text) }
         guard !components.contains(where: Self.isInternal) else { throw Self.insideGit(text) }
     }

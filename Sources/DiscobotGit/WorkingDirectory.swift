@@ -96,6 +96,8 @@ extension GitError {
         case .fileNameTooLong: self.init(.invalidArgument, "the path is too long")
         case .fileTooLarge: self.init(.tooLarge, "file is too large: \(name)")
         // O_NOFOLLOW met a link that was not there a moment ago.
+        case .permissionDenied, .notPermitted: self.init(.forbidden, "Permission denied: \(name)")
+        case .noSpace, .diskQuotaExceeded: self.init(.storageFull, "there is no room left: \(name)")
         case .tooManySymbolicLinkLevels: self.init(.conflict, "the file was changed meanwhile: \(name)")
         default: self.init(.failed, "\(name): \(cause)")
         }

@@ -5,7 +5,7 @@ package struct ServerError: Error, Sendable, CustomStringConvertible {
     package struct Code: Hashable, Sendable {
         private enum Value: String {
             case invalidArgument, unauthenticated, forbidden, notFound
-            case conflict, tooLarge, unavailable, timedOut, storageFull, operationFailed, `internal`
+            case conflict, preconditionFailed, tooLarge, unavailable, timedOut, storageFull, operationFailed, `internal`
         }
 
         private let value: Value
@@ -15,6 +15,8 @@ package struct ServerError: Error, Sendable, CustomStringConvertible {
         package static let forbidden = Code(value: .forbidden)
         package static let notFound = Code(value: .notFound)
         package static let conflict = Code(value: .conflict)
+        /// What the caller said must hold does not.
+        package static let preconditionFailed = Code(value: .preconditionFailed)
         package static let tooLarge = Code(value: .tooLarge)
         package static let unavailable = Code(value: .unavailable)
         package static let timedOut = Code(value: .timedOut)

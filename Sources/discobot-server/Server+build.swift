@@ -92,15 +92,17 @@ private struct Parts {
             secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
             limits: options.limits
         )
+        let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
             projects: projects,
             workspaces: workspaces,
             sources: sources,
             suggestions: SuggestionService(isEnabled: options.areSuggestionsEnabled, home: options.homeDirectory),
-            git: GitService(store: store, workspaces: workspaces),
+            git: git,
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
+            sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
             status: StatusService(store: store, providers: providers)

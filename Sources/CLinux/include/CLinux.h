@@ -10,4 +10,7 @@
 /// Makes the process the parent of descendants whose own parent has ended; 0 or -1 and errno.
 int clinux_become_subreaper(void);
 
+/// As renameat, but fails with EEXIST when the new name is taken; 0 or -1 and errno.
+int clinux_rename_noreplace(int from, const char *name, int to, const char *new_name);
+
 #endif

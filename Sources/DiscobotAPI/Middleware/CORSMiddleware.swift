@@ -47,7 +47,7 @@ struct CORSMiddleware: RouterMiddleware {
             ? Response(status: .noContent, headers: Self.permissions) : try await next(request, context)
         response.headers[.accessControlAllowOrigin] = origin
         response.headers[.accessControlAllowCredentials] = "true"
-        response.headers[.accessControlExposeHeaders] = "Link, X-Request-Id"
+        response.headers[.accessControlExposeHeaders] = "ETag, Link, X-Request-Id"
         return response
     }
 
@@ -76,7 +76,8 @@ struct CORSMiddleware: RouterMiddleware {
 
     private static let permissions: HTTPFields = [
         .accessControlAllowMethods: "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-        .accessControlAllowHeaders: "Accept, Authorization, Content-Type, X-CSRF-Token, Last-Event-ID",
+        .accessControlAllowHeaders:
+            "Accept, Authorization, Content-Type, X-CSRF-Token, If-Match, If-None-Match, Last-Event-ID",
         .accessControlMaxAge: "300",
     ]
 }

@@ -12,6 +12,7 @@ extension ServerError.Code {
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .conflict: .conflict
+        case .preconditionFailed: .preconditionFailed
         case .tooLarge: .contentTooLarge
         case .unavailable: .serviceUnavailable
         case .timedOut: .gatewayTimeout

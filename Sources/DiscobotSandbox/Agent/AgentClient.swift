@@ -135,7 +135,7 @@ package struct AgentClient: Sendable {
 
     private struct Ignored: Decodable {}
 
-    private func call<Value: Decodable>(
+    func call<Value: Decodable>(
         _ method: HTTPMethod,
         _ path: String,
         timeout: TimeAmount = .seconds(30)
@@ -143,7 +143,7 @@ package struct AgentClient: Sendable {
         try await value(request(method, path), timeout: timeout)
     }
 
-    private func call<Value: Decodable>(
+    func call<Value: Decodable>(
         _ method: HTTPMethod,
         _ path: String,
         body: some Encodable,
@@ -241,7 +241,7 @@ package struct AgentError: Error, Sendable, CustomStringConvertible {
 
 extension String {
     /// Safe in the host, path and query of a URL.
-    fileprivate var percentEncoded: String {
+    var percentEncoded: String {
         let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~".utf8)
         let digits = Array("0123456789ABCDEF".utf8)
         return String(

@@ -13,6 +13,8 @@ func translatingGitErrors<Value>(_ verb: String? = nil, _ body: () async throws 
         case .invalidArgument: throw ServerError(.invalidArgument, error.message, cause: error)
         case .notFound: throw ServerError(.notFound, error.message, cause: error)
         case .tooLarge: throw ServerError(.tooLarge, error.message, cause: error)
+        case .forbidden: throw ServerError(.forbidden, error.message, cause: error)
+        case .storageFull: throw ServerError(.storageFull, error.message, cause: error)
         case .conflict: throw ServerError(.conflict, prefix + error.message, cause: error)
         case .timedOut: throw ServerError(.timedOut, prefix + error.message, cause: error)
         case .notARepository where verb == nil: throw ServerError(.invalidArgument, error.message, cause: error)

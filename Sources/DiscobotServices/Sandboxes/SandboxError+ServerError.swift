@@ -32,7 +32,9 @@ extension ServerError {
             case .refused(403): .forbidden
             case .refused(404): .notFound
             case .refused(409): .conflict
+            case .refused(412): .preconditionFailed
             case .refused(413): .tooLarge
+            case .refused(507): .storageFull
             case .unreachable, .refused(503): .unavailable
             case .refused, .invalidAnswer: .operationFailed
             }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotAgentAPI
+package import DiscobotModel
+import DiscobotSandbox
+import DiscobotStore
+
+/// The files of a session's working copy, which its sandbox holds; it is started when it does not run.
+///
+/// Everything throws `notFound` for an unknown session, what the sandbox's agent says, and `unavailable` when the sandbox
+/// takes too long.
+package struct SessionFiles: Sendable {
+    private let sandboxes: SandboxService
+    private let git: GitService
+
+    package init(sandboxes: SandboxService, git: GitService) {
+        self.sandboxes = sandboxes
+        self.git = git
+    }
+
+    /// A session as a request names it.
+    package struct Target: Sendable {
+        let session: ID<Session>
+        let project: ID<Project>
+
+        package init(session: ID<Session>, project: ID<Project>) {
+            self.session = session
+            self.project = project
+        }
+    }
+
+    package func list(_ path: String, includingHidden: Bool, of target: Target) async throws -> DirectoryResponse {
+        try await withAgent(of: target) { try await $0.files(in: path, includingHidden: includingHidden) }
+    }
+
+    package func read(_ path: String, of target: Target) async throws -> FileResponse {
+        try await withAgent(of: target) { try await $0.readFile(path) }
+    }
+
+    /// Throws `preconditionFailed` as well.
+    ///
+    /// - Parameter conditions: `If-Match` and `If-None-Match` as the user gave them.
+    package func write(
+        _ request: WriteFileRequest,
+        conditions: [(name: String, value: String)],
+        of target: Target
+    ) async throws -> WriteFileResponse {
+        try await withAgent(of: target) { try await $0.writeFile(request, conditions: conditions) }
+    }
+
+    package func remove(_ request: RemoveFileRequest, of target: Target) async throws -> RemoveFileResponse {
+        try await withAgent(of: target) { try await $0.removeFile(request) }
+    }
+
+    package func rename(_ request: RenameFileRequest, of target: Target) async throws -> RenameFileResponse {
+        try await withAgent(of: target) { try await $0.renameFile(request) }
+    }
+
+    /// A file as it was in the workspace's repository when the session began, or when it was last committed.
+    package func readFromBase(_ path: String, of target: Target) async throws -> FileResponse {
+        let session = try await sandboxes.store.read { try $0.session(target.session, of: target.project) }
+        guard let session else { throw ServerError.notFound("Session not found") }
+        guard let commit = session.baseCommit ?? session.workspaceCommit else {
+            throw ServerError.notFound("the session began without a commit")
+        }
+        let bytes = try await git.file(
+            .init(workspace: session.workspaceID, project: target.project),
+            path: path,
+            at: commit
+        )
+        return FileResponse(path: path, contents: bytes)
+    }
+
+    private func withAgent<Value>(of target: Target, _ body: (AgentClient) async throws -> Value) async throws -> Value
+    {
+        let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
+        return try await translatingSandboxErrors { try await body(agent) }
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Foundation
+import HTTPTypes
+import Testing
+
+/// Files of a session, over the server.
+@Suite(.timeLimit(.minutes(2)))
+struct SessionFilesTests {
+    @Test
+    func `files of the sandbox are seen and edited, also when it has to be started`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk("mkdir made; echo agent > made/file; echo changed > README.md", in: session)
+            let client = fixture.client
+            let path = "/api/projects/local/sessions/\(session)"
+            let listing = try await client.get("\(path)/files").json
+            #expect(listing["path"].string == ".")
+            #expect(listing["entries"].list.map { $0["name"].string } == ["made", "README.md"])
+            #expect(listing["entries"].list.map { $0["type"].string } == ["directory", "file"])
+            let read = try await client.get("\(path)/files/read?path=made/file")
+            #expect(read.json["content"].string == "agent\n")
+            #expect(read.json["encoding"].string == "utf8")
+            let base = try await client.get("\(path)/files/read?path=README.md&fromBase=true")
+            #expect(base.json["content"].string != "changed\n")
+            #expect(base.status == 200)
+            #expect(try await client.put(path, #"{"status":"stopped"}"#).status == 200)
+            try await fixture.eventually { fixture.leftRuntimes(of: session).isEmpty }
+            let written = try await client.put("\(path)/files/write", #"{"path":"made/by/user","content":"hello"}"#)
+            #expect(written.status == 200)
+            #expect(written.json["size"].int == 5)
+            let tag = try #require(written.headers["etag"])
+            let other = #"{"path":"made/by/user","content":"other"}"#
+            for (status, expected) in [(200, tag), (412, tag)] {
+                let answer = try await client.send(.put, "\(path)/files/write", other, headers: ["If-Match": expected])
+                #expect(answer.status == status)
+            }
+            #expect(
+                try await client.put("\(path)/files/write", #"{"path":"made/by/user","content":"hello"}"#).status == 200
+            )
+            #expect(try await fixture.talk("cat made/by/user", in: session).text == "hello")
+            #expect(try await client.get("\(path)/files/read").status == 400)
+            #expect(try await client.get("\(path)/files/read?path=no").status == 404)
+            #expect(try await client.get("\(path)/files/read?path=../x").status == 400)
+            #expect(try await client.get("/api/projects/local/sessions/unknown/files").status == 404)
+            let moved = try await client.post("\(path)/files/rename", #"{"oldPath":"made","newPath":"kept"}"#)
+            #expect(moved.status == 200)
+            #expect(
+                try await client.post("\(path)/files/delete", #"{"path":"kept"}"#).json["type"].string == "directory"
+            )
+            #expect(try await client.get("\(path)/files?path=kept").status == 404)
+        }
+    }
+}
+
+extension ChatFixture {
+    fileprivate func leftRuntimes(of session: String) -> [SeenProcess] {
+        SeenProcess.all.filter { $0.isOf(session: session) }
+    }
+}
