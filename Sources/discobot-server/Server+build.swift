@@ -47,7 +47,7 @@ package struct Server: Sendable {
     static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
         if let providers = options.providers { return SandboxProviders(providers) }
         let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider(options.local)] : []
-        return SandboxProviders([DockerSandboxProvider(host: options.dockerHost)] + local)
+        return SandboxProviders([DockerSandboxProvider(options.docker)] + local)
     }
 
     fileprivate static func directories(_ options: ServerOptions) -> WorkspaceDirectories {
