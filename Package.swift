@@ -152,6 +152,8 @@ let package = Package(
             name: "DiscobotSandboxTests",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotTestSupport", "discobot-agent",
+                nioCore,
+                nioHTTP1,
             ]
         ),
         .testTarget(

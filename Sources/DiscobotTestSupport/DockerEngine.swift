@@ -55,7 +55,10 @@ package final class DockerEngine: Sendable {
                 >>"$directory/log" 2>&1 </dev/null
         }
         while :; do
-            rm -f "$directory/pid"
+            containerd="$directory/exec/containerd/containerd.pid"
+            # The next engine would take what is left of it for one that is just starting.
+            if [ -e "$containerd" ]; then kill -KILL "$(cat "$containerd")" 2>/dev/null; fi
+            rm -f "$directory/pid" "$containerd"
             engine &
             echo $! >"$directory/engine"
             wait $!

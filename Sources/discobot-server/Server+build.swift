@@ -32,7 +32,7 @@ package struct Server: Sendable {
             )
         }
         try directories(options).createBase()
-        if options.isLocalProviderEnabled { try SandboxOwner.claim(options.local.root, for: options.databasePath) }
+        try SandboxOwner.claim(options.local.root, for: options.databasePath)
         let store = try await Store(database)
         let parts = try await Parts(options, store: store, logger: logger)
         let services = parts.api

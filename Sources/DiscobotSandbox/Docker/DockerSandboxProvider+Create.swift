@@ -11,10 +11,17 @@ extension DockerSandboxProvider {
         }
         try await translating {
             try await queue.run(specification.sessionID) {
+                try WorkspaceAccess.check(specification.workspacePath, for: Self.user)
                 try await end(specification.sessionID)
                 try files.prepare()
-                try prepare(session)
-                try await make(specification, session)
+                do {
+                    try prepare(session)
+                    try await make(specification, session)
+                } catch {
+                    // This goes on when the caller gives up.
+                    await Task { try? await removeFiles(session) }.value
+                    throw error
+                }
             }
         }
         feed.publish(specification.sessionID)
@@ -32,6 +39,11 @@ extension DockerSandboxProvider {
         guard geteuid() != 0 || chown(session.runDirectory, uid_t(user.uid), gid_t(user.gid)) == 0 else {
             throw SandboxError(.failed, "cannot give \(session.runDirectory) to the sandbox's user")
         }
+    }
+
+    func removeFiles(_ session: LocalSessionFiles) async throws {
+        try await PrivateFile.removeTree(session.runDirectory)
+        try await PrivateFile.removeTree(session.directory)
     }
 
     private func make(_ specification: SandboxSpecification, _ session: LocalSessionFiles) async throws {

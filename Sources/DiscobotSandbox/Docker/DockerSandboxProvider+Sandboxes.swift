@@ -46,8 +46,7 @@ extension DockerSandboxProvider {
                 if !keepingData, try await isOurs(volume: DockerName.data(id)) {
                     try await client.removeVolume(DockerName.data(id))
                 }
-                try await PrivateFile.removeTree(session.runDirectory)
-                try await PrivateFile.removeTree(session.directory)
+                try await removeFiles(session)
             }
         }
         feed.publish(id)

@@ -51,9 +51,9 @@ final class DockerWatch: Sendable {
         func run() async {
             while !Task.isCancelled {
                 try? await client.events(label: label, since: last) {
-                    await compare()
+                    await self.compare()
                 } handle: { event in
-                    note(event)
+                    await self.note(event)
                 }
                 try? await Task.sleep(for: DockerWatch.pause)
             }

@@ -40,8 +40,8 @@ extension DockerClient {
     func events(
         label: String,
         since: DockerMoment,
-        begun: () async -> Void,
-        handle: (DockerEvent) async -> Void
+        begun: @escaping @Sendable () async -> Void,
+        handle: @escaping @Sendable (DockerEvent) async -> Void
     ) async throws {
         let filters = Self.filters(["label": [label], "type": ["container"]])
         let query = [("since", since.text), ("filters", filters)]

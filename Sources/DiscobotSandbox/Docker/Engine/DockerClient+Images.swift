@@ -4,6 +4,7 @@ import DiscobotModel
 import FoundationEssentials
 package import NIOCore
 import NIOHTTP1
+import Synchronization
 
 /// An image that an engine has.
 struct DockerImage: Decodable, Sendable {
@@ -80,16 +81,19 @@ extension DockerClient {
         _ image: ImageReference,
         credentials: RegistryCredentials? = nil,
         within limit: Duration = .seconds(1800),
-        progress: (PullProgress) async -> Void = { _ in }
+        progress: @escaping @Sendable (PullProgress) async -> Void = { _ in }
     ) async throws {
         var headers: [(String, String)] = []
         if let credentials { headers.append(("X-Registry-Auth", credentials.header)) }
-        var state = PullProgress()
+        let state = Mutex(PullProgress())
         let query = [("fromImage", image.name), ("tag", image.tag)]
         try await lines(.POST, "/images/create", query: query, headers: headers, within: limit) { line in
-            let before = state
-            try state.read(line)
-            if state != before { await progress(state) }
+            let news: PullProgress? = try state.withLock { state in
+                let before = state
+                try state.read(line)
+                return state == before ? nil : state
+            }
+            if let news { await progress(news) }
         }
     }
 
@@ -103,8 +107,8 @@ extension DockerClient {
     ) async throws {
         let query =
             [("fromSrc", "-"), ("repo", image.name), ("tag", image.tag)] + changes.map { ("changes", $0) }
-        var state = PullProgress()
         try await lines(.POST, "/images/create", query: query, body: .stream(tar), within: .seconds(600)) { line in
+            var state = PullProgress()
             try state.read(line)
         }
     }

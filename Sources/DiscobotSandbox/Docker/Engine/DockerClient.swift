@@ -33,9 +33,10 @@ package final class DockerClient: Sendable {
         headers: [(String, String)] = [],
         within limit: Duration = .seconds(30)
     ) async throws -> ByteBuffer {
-        let deadline = NIODeadline.now() + TimeAmount(limit)
-        let response = try await open(method, path, query: query, body: body, headers: headers, deadline: deadline)
-        return try await translating { try await response.body.collect(upTo: Self.maximumAnswer) }
+        try await Self.limited(to: limit, address) {
+            let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
+            return try await self.translating { try await response.body.collect(upTo: Self.maximumAnswer) }
+        }
     }
 
     func value<Value: Decodable & Sendable>(
@@ -63,18 +64,37 @@ package final class DockerClient: Sendable {
         body: DockerBody = .none,
         headers: [(String, String)] = [],
         within limit: Duration,
-        begun: () async -> Void = {},
-        handle: (ByteBuffer) async throws -> Void
+        begun: @escaping @Sendable () async -> Void = {},
+        handle: @escaping @Sendable (ByteBuffer) async throws -> Void
     ) async throws {
-        let deadline = NIODeadline.now() + TimeAmount(limit)
-        let response = try await open(method, path, query: query, body: body, headers: headers, deadline: deadline)
-        await begun()
-        var lines = LineSplitter()
-        try await translating {
-            for try await chunk in response.body {
-                for line in try lines.read(chunk) { try await handle(line) }
+        try await Self.limited(to: limit, address) {
+            let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
+            await begun()
+            var lines = LineSplitter()
+            try await self.translating {
+                for try await chunk in response.body {
+                    for line in try lines.read(chunk) { try await handle(line) }
+                }
+                if let rest = lines.rest { try await handle(rest) }
             }
-            if let rest = lines.rest { try await handle(rest) }
+        }
+    }
+
+    /// The HTTP client's own limit ends where an answer begins.
+    private static func limited<Value: Sendable>(
+        to limit: Duration,
+        _ address: DockerAddress,
+        _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        try await withThrowingTaskGroup(of: Value.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw DockerError(.timedOut, "the Docker Engine at \(address.description) did not answer in time")
+            }
+            defer { group.cancelAll() }
+            guard let value = try await group.next() else { throw CancellationError() }
+            return value
         }
     }
 
@@ -85,7 +105,7 @@ package final class DockerClient: Sendable {
         query: [(String, String)],
         body: DockerBody,
         headers: [(String, String)],
-        deadline: NIODeadline
+        within limit: Duration
     ) async throws -> HTTPClientResponse {
         let known = version.withLock { $0 }
         let version = if let known { known } else { try await negotiate() }
@@ -93,7 +113,7 @@ package final class DockerClient: Sendable {
         var request = try request(method, "/v\(version)\(path)" + (fields.isEmpty ? "" : "?" + fields))
         request.headers.add(contentsOf: headers)
         try body.add(to: &request)
-        let response = try await execute(request, deadline: deadline)
+        let response = try await execute(request, deadline: .now() + TimeAmount(limit))
         guard (200..<300).contains(response.status.code) else { throw await Self.refusal(response) }
         return response
     }
