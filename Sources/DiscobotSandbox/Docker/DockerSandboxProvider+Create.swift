@@ -12,22 +12,17 @@ extension DockerSandboxProvider {
         try await translating {
             try await queue.run(specification.sessionID) {
                 try WorkspaceAccess.check(specification.workspacePath, for: Self.user)
+                watch.begin(server: try server.id(files))
                 try await end(specification.sessionID)
                 try files.prepare()
-                do {
-                    try prepare(session)
-                    try await make(specification, session)
-                } catch {
-                    // This goes on when the caller gives up.
-                    await Task { try? await removeFiles(session) }.value
-                    throw error
-                }
+                try prepare(session)
+                try await make(specification, session)
             }
         }
         feed.publish(specification.sessionID)
     }
 
-    /// Makes the directory of the socket, so that nothing of an earlier sandbox is taken for this one's.
+    /// Makes the session's directories: from here on the engine may have something of it. Nothing of an earlier sandbox is taken for this one's.
     func prepare(_ session: LocalSessionFiles) throws {
         try PrivateFile.makeDirectory(session.directory)
         unlink(session.stopping)
@@ -39,11 +34,6 @@ extension DockerSandboxProvider {
         guard geteuid() != 0 || chown(session.runDirectory, uid_t(user.uid), gid_t(user.gid)) == 0 else {
             throw SandboxError(.failed, "cannot give \(session.runDirectory) to the sandbox's user")
         }
-    }
-
-    func removeFiles(_ session: LocalSessionFiles) async throws {
-        try await PrivateFile.removeTree(session.runDirectory)
-        try await PrivateFile.removeTree(session.directory)
     }
 
     private func make(_ specification: SandboxSpecification, _ session: LocalSessionFiles) async throws {

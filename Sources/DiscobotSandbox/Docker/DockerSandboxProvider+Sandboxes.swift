@@ -39,17 +39,24 @@ extension DockerSandboxProvider {
     }
 
     package func remove(_ id: ID<Session>, keepingData: Bool) async throws {
-        guard let session = files.session(id) else { return }
-        try await translating {
-            try await queue.run(id) {
-                try await end(id)
-                if !keepingData, try await isOurs(volume: DockerName.data(id)) {
-                    try await client.removeVolume(DockerName.data(id))
-                }
-                try await removeFiles(session)
-            }
+        guard let session = files.session(id), try server.knownID(files) != nil else { return }
+        let isKnown = PrivateFile.exists(session.directory)
+        do {
+            try await queue.run(id) { try await remove(session, id, keepingData: keepingData) }
+        } catch let error as DockerError {
+            // Sessions of other providers must not wait for an engine that has nothing of them.
+            if isKnown || error.code != .unreachable { throw error.sandboxError }
         }
         feed.publish(id)
+    }
+
+    private func remove(_ session: LocalSessionFiles, _ id: ID<Session>, keepingData: Bool) async throws {
+        try await end(id)
+        try await PrivateFile.removeTree(session.runDirectory)
+        guard !keepingData else { return }
+        if try await isOurs(volume: DockerName.data(id)) { try await client.removeVolume(DockerName.data(id)) }
+        // Last: as long as it is there, the engine may have something of the session.
+        try await PrivateFile.removeTree(session.directory)
     }
 
     package func sandbox(of id: ID<Session>) async throws -> Sandbox? {
@@ -76,7 +83,7 @@ extension DockerSandboxProvider {
     }
 
     package func changes() -> AsyncStream<SandboxChange> {
-        if let server = try? server.id(files) { watch.begin(server: server) }
+        if let server = try? server.knownID(files) { watch.begin(server: server) }
         return feed.changes {
             (try? await sessionIDs()) ?? []
         } look: { id in
@@ -97,7 +104,7 @@ extension DockerSandboxProvider {
     }
 
     package func removeCache(of project: ID<Project>) async throws {
-        let server = try server.id(files)
+        guard let server = try server.knownID(files) else { return }
         try await translating {
             for volume in try await client.volumes(label: "\(DockerLabel.project)=\(project)")
             where volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache" {
@@ -114,14 +121,16 @@ extension DockerSandboxProvider {
     static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
 
     private func sessionIDs() async throws -> [ID<Session>] {
-        let containers = try await client.containers(label: "\(DockerLabel.server)=\(try server.id(files))")
+        guard let server = try server.knownID(files) else { return [] }
+        let containers = try await client.containers(label: "\(DockerLabel.server)=\(server)")
         return containers.compactMap { $0.labels?[DockerLabel.session].map { ID(rawValue: $0) } }
     }
 
     /// Nil also for a container that another server made.
     private func container(of id: ID<Session>) async throws -> DockerContainer? {
+        guard let server = try server.knownID(files) else { return nil }
         let container = try await client.container(DockerName.container(id))
-        return container?.label(DockerLabel.server) == (try server.id(files)) ? container : nil
+        return container?.label(DockerLabel.server) == server ? container : nil
     }
 
     private func isOurs(volume name: String) async throws -> Bool {

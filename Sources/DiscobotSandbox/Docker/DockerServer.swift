@@ -13,6 +13,12 @@ final class DockerServer: Sendable {
         path = root + "/server"
     }
 
+    /// Nil while nothing has been made on the engine, so there is nothing to ask it for. Throws `SandboxError`.
+    func knownID(_ files: LocalSandboxFiles) throws -> String? {
+        let isThere = known.withLock { $0 != nil } || PrivateFile.exists(path)
+        return isThere ? try id(files) : nil
+    }
+
     /// Drawn once and kept beside the sandboxes' files. Throws `SandboxError` when it can be neither read nor written.
     func id(_ files: LocalSandboxFiles) throws -> String {
         try known.withLock { known in

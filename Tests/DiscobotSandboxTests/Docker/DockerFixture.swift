@@ -95,7 +95,7 @@ struct DockerFixture: Sendable {
         var found = try await engine.docker("ps", "-aq", "--filter", label)
         found += try await engine.docker("volume", "ls", "-q", "--filter", label)
         found += try await engine.docker("network", "ls", "-q", "--filter", label)
-        let files = try ["sessions", "run"].flatMap { try directory.contents("sandboxes/\($0)") }
+        let files = try ["sessions", "run", "trash"].flatMap { try directory.contents("sandboxes/\($0)") }
         return found.split(separator: "\n").map { String($0) } + files
     }
 }

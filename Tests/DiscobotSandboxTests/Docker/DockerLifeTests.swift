@@ -137,6 +137,7 @@ struct DockerLifeTests {
                 #expect(error?.code == .invalidImage)
                 #expect(error?.message.contains(image) == true)
                 #expect(error?.message.contains(help) == true)
+                try await fixture.provider.remove("session", keepingData: false)
             }
         }
     }
@@ -167,6 +168,23 @@ struct DockerLifeTests {
         }
     }
 
+    @Test func `without an engine, sessions that it has nothing of are removed all the same`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let provider = try await ProviderKind.docker(directory) {
+                $0.address = .unix(path: directory.file("absent.sock"))
+            }
+            try await provider.remove("session", keepingData: false)
+            try await provider.removeCache(of: "local")
+            #expect(try await provider.sandboxes().isEmpty)
+            #expect(try await provider.sandbox(of: "session") == nil)
+            #expect(!directory.exists("sandboxes"))
+            let specification = try ProviderKind.docker.specification("session", directory)
+            let error = await #expect(throws: SandboxError.self) { try await provider.create(specification) }
+            #expect(error?.code == .unavailable)
+            try await provider.remove("other", keepingData: false)
+        }
+    }
+
     @Test func `two servers on one engine leave each other alone`() async throws {
         try await DockerFixture.with { first in
             let id = try await first.run()
@@ -176,6 +194,7 @@ struct DockerLifeTests {
                 try await second.provider.remove(id, keepingData: false)
                 let error = await #expect(throws: SandboxError.self) { try await second.create(id) }
                 #expect(error?.message.contains("another server") == true)
+                try await second.provider.remove(id, keepingData: false)
                 let other = try await second.run()
                 try await second.provider.remove(other, keepingData: false)
             }
