@@ -51,7 +51,7 @@ struct ServerOptionsTests {
         #expect(options.workspaceDirectory == "/srv/work")
         #expect(options.areSuggestionsEnabled)
         #expect(options.isCORSDebugEnabled)
-        #expect(options.dockerHost == "unix:///run/docker.sock")
+        #expect(options.docker.address == .unix(path: "/run/docker.sock"))
         #expect(!options.isLocalProviderEnabled)
         #expect(options.local.agentBinary == "/opt/agent")
         #expect(!options.local.isIsolated)
