@@ -35,7 +35,9 @@ extension DockerContainer {
         if ranOutOfMemory { return "ran out of memory" }
         if let error = state.error, !error.isEmpty { return error }
         if state.status == "dead" { return "the Docker Engine could not remove it" }
-        return "exited with code \(state.exitCode)" + LocalSandboxRecord.tail(log)
+        // What the loader says then sounds as if the program were not there.
+        let hint = state.exitCode == 127 ? " (the image needs glibc and libstdc++)" : ""
+        return "exited with code \(state.exitCode)\(hint)" + LocalSandboxRecord.tail(log)
     }
 
     func sandbox(of session: ID<Session>, wasAsked: Bool, failure: String?) -> Sandbox {

@@ -92,10 +92,18 @@ extension DockerSandboxProvider {
             DockerLabel.managed: "true", DockerLabel.server: server, DockerLabel.type: "cache",
             DockerLabel.project: specification.projectID.rawValue,
         ]
+        // Whatever name it got once.
+        if let known = try await cacheVolumes(of: specification.projectID, server).first { return known.name }
         let name = DockerName.cache(specification.projectID)
         let volume = try await client.createVolume(name, labels: labels)
         if volume.labels?[DockerLabel.server] == server { return name }
         return try await client.createVolume("\(name)-\(server)", labels: labels).name
+    }
+
+    func cacheVolumes(of project: ID<Project>, _ server: String) async throws -> [DockerVolume] {
+        try await client.volumes(label: "\(DockerLabel.project)=\(project)").filter { volume in
+            volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache"
+        }
     }
 
     private func prepareNetwork(_ plan: DockerContainerPlan) async throws {

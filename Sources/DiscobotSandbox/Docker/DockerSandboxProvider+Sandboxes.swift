@@ -106,8 +106,7 @@ extension DockerSandboxProvider {
     package func removeCache(of project: ID<Project>) async throws {
         guard let server = try server.knownID(files) else { return }
         try await translating {
-            for volume in try await client.volumes(label: "\(DockerLabel.project)=\(project)")
-            where volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache" {
+            for volume in try await cacheVolumes(of: project, server) {
                 do {
                     try await client.removeVolume(volume.name)
                 } catch let error as DockerError where error.isConflict {

@@ -103,7 +103,7 @@ extension DockerClient {
                 case version = "Version"
             }
         }
-        let answer: Answer = try await value(.GET, "/version")
+        let answer: Answer = try await value(.GET, "/version", within: .seconds(5))
         return answer.version
     }
 }

@@ -70,7 +70,7 @@ extension DockerClient {
     /// Nil when the engine does not have it.
     func image(_ name: String) async throws -> DockerImage? {
         do {
-            return try await value(.GET, "/images/\(name)/json")
+            return try await value(.GET, "/images/\(name)/json", within: .seconds(5))
         } catch let error as DockerError where error.isNotFound {
             return nil
         }

@@ -43,9 +43,10 @@ package final class DockerClient: Sendable {
         _ method: HTTPMethod,
         _ path: String,
         query: [(String, String)] = [],
-        body: DockerBody = .none
+        body: DockerBody = .none,
+        within limit: Duration = .seconds(30)
     ) async throws -> Value {
-        try Self.decode(try await call(method, path, query: query, body: body))
+        try Self.decode(try await call(method, path, query: query, body: body, within: limit))
     }
 
     static func decode<Value: Decodable>(_ body: ByteBuffer) throws -> Value {
