@@ -85,7 +85,12 @@ struct DockerLifeTests {
             #expect(try await fixture.output(of: "cat /.data/agent/file /.data/cache/file", in: id) == "precious\nc")
             try await fixture.provider.remove(id, keepingData: false)
             _ = try await fixture.run(id)
-            #expect(try await fixture.output(of: "cat /.data/agent/life /.data/cache/file", in: id) == "began\nc")
+            #expect(
+                try await fixture.output(
+                    of: "until [ -s /.data/agent/life ]; do sleep 0.01; done; cat /.data/agent/life /.data/cache/file",
+                    in: id
+                ) == "began\nc"
+            )
         }
     }
 
