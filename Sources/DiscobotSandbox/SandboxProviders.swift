@@ -9,6 +9,7 @@ package actor SandboxProviders {
 
     private nonisolated let providers: [any SandboxProvider]
     private var known: (states: [NamedState], time: ContinuousClock.Instant)?
+    private var looking: Task<[NamedState], Never>?
 
     package init(_ providers: [any SandboxProvider]) {
         self.providers = providers
@@ -38,7 +39,12 @@ package actor SandboxProviders {
     /// The state of each provider, in order of preference, as it was within the last seconds.
     package func states() async -> [NamedState] {
         if let known, ContinuousClock.now - known.time < Self.lifetime { return known.states }
-        let states = await look()
+        if let looking { return await looking.value }
+        // Shared by all who ask meanwhile, whoever of them gives up.
+        let task = Task { await look() }
+        looking = task
+        let states = await task.value
+        looking = nil
         known = (states, ContinuousClock.now)
         return states
     }

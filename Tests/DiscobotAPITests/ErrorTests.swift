@@ -53,7 +53,8 @@ struct ErrorTests {
         let bodies: [String: String] = [
             "/checkout": #"{"ref":"main"}"#, "/file": #"{"path":"a","content":""}"#, "/stage": "{}",
             "/commit": #"{"message":"a"}"#, "{agentId}": #"{"name":"a"}"#, "{sessionId}": "{}", "{workspaceId}": "{}",
-            "/answer": #"{"toolUseID":"a","answers":{}}"#,
+            "/answer": #"{"toolUseID":"a","answers":{}}"#, "/write": #"{"path":"a","content":""}"#,
+            "/delete": #"{"path":"a"}"#, "/rename": #"{"oldPath":"a","newPath":"b"}"#,
         ]
         try await TestServer.with { server in
             // What streams says with 204 that there is nothing to send.

@@ -168,6 +168,17 @@ struct LocalLifeTests {
         }
     }
 
+    @Test
+    func `what an earlier server did not get to remove is removed`() async throws {
+        try await with(.plain) { _, id, directory in
+            let left = directory.file("sandboxes/trash/left")
+            try FileManager.default.createDirectory(atPath: left + "/data", withIntermediateDirectories: true)
+            let next = ProviderKind.plain.local(directory)
+            #expect(await next.changes().first { _ in true }?.sessionID == id)
+            while FileManager.default.fileExists(atPath: left) { try await Task.sleep(for: .milliseconds(5)) }
+        }
+    }
+
     @Test(arguments: ProviderKind.local)
     func `data is kept on request, whatever else goes`(kind: ProviderKind) async throws {
         try await with(kind) { provider, id, directory in

@@ -60,7 +60,6 @@ extension LocalSandboxProvider {
     }
 
     package func sandboxes() async throws -> [Sandbox] {
-        await trash.empty(files.trash)
         var sandboxes: [Sandbox] = []
         for id in files.sessionIDs() {
             if let sandbox = try await sandbox(of: id) { sandboxes.append(sandbox) }
@@ -70,7 +69,8 @@ extension LocalSandboxProvider {
 
     package func changes() -> AsyncStream<SandboxChange> {
         feed.changes {
-            files.sessionIDs()
+            trash.empty(files.trash)
+            return files.sessionIDs()
         } look: { id in
             try await sandbox(of: id)
         }

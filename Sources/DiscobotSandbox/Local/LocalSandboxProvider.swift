@@ -124,19 +124,21 @@ package struct LocalSandboxProvider: SandboxProvider {
     }
 }
 
-/// Empties the trash of earlier servers once.
+/// Empties the trash once: what earlier servers did not get to remove.
 final class TrashCan: Sendable {
     private let isEmpty = Mutex(false)
 
-    func empty(_ directory: String) async {
+    func empty(_ directory: String) {
         guard
             isEmpty.withLock({ isEmpty in
                 defer { isEmpty = true }
                 return !isEmpty
             })
         else { return }
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
-            try? await PrivateFile.removeTree("\(directory)/\(name)")
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        // Nobody waits for it. What cannot be removed now is tried again by the next server.
+        Task {
+            for name in names { try? await PrivateFile.removeTree("\(directory)/\(name)") }
         }
     }
 }

@@ -41,7 +41,12 @@ package struct SandboxService: Sendable {
             guard try await provider.sandbox(of: session.id)?.status == .running,
                 let secret = try await knownSecret(of: session.id)
             else { return nil }
-            return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: secret)
+            do {
+                return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: secret)
+            } catch let error as SandboxError where [.notRunning, .notFound].contains(error.code) {
+                // It has just ended.
+                return nil
+            }
         }
     }
 
@@ -81,6 +86,7 @@ package struct SandboxService: Sendable {
     ) async throws -> AgentClient {
         // An error of an earlier preparation is no reason not to try again.
         var restarts = 0
+        var hasSeenPreparation = false
         var wakeUps = subscription.makeAsyncIterator()
         while await wakeUps.next() != nil {
             _ = try await events.next(subscription)
@@ -88,9 +94,10 @@ package struct SandboxService: Sendable {
             else { throw ServerError.notFound("Session not found") }
             if session.status == .ready || session.status == .running {
                 if let agent = try await runningAgent(of: session) { return agent }
-            } else if session.status == .error, restarts > 0 {
+            } else if session.status == .error, restarts > 0 || hasSeenPreparation {
                 throw ServerError(.operationFailed, session.errorMessage ?? "the session could not be prepared")
             }
+            if session.status.isPreparing { hasSeenPreparation = true }
             guard try await restart(id, in: project) else { continue }
             restarts += 1
             guard restarts <= Self.maximumRestarts else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotAgentAPI
 package import DiscobotModel
 package import DiscobotStore
 
@@ -136,6 +137,14 @@ package struct SessionService: Sendable {
                 try transaction.update(session)
                 try transaction.cancelJobs(on: .session(id))
                 try transaction.cancelJobs(on: .conversation(id))
+                for turn in try transaction.openTurns(of: id) {
+                    try transaction.finish(
+                        try transaction.answer(of: turn),
+                        of: id,
+                        in: project,
+                        otherwise: .aborted(reason: "the session was removed")
+                    )
+                }
                 try transaction.append(.sessionUpdated(id, .removing), to: project)
             }
             guard try !transaction.hasActiveJob(DeleteSessionJob.kind, on: .session(id)) else { return }

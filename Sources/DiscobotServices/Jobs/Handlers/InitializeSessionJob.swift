@@ -147,8 +147,8 @@ package struct InitializeSessionJob: JobHandler {
                 if health.connected { return }
                 // Trying again would not help: the data and the source stay what they are.
                 if let error = health.error { throw ServerError.conflict(error) }
-            } else if let sandbox = try await provider.sandbox(of: session.id), sandbox.status != .running {
-                throw SandboxError(.startFailed, sandbox.error ?? "the sandbox ended while it was starting")
+            } else if case let sandbox = try await provider.sandbox(of: session.id), sandbox?.status != .running {
+                throw SandboxError(.startFailed, sandbox?.error ?? "the sandbox ended while it was starting")
             }
             try await Task.sleep(for: min(max(waited / 10, .milliseconds(2)), .milliseconds(250)))
         }
