@@ -18,6 +18,7 @@ package struct APIServices: Sendable {
     package let agents: AgentService
     package let sessions: SessionService
     package let chat: ChatService
+    package let sandboxes: SandboxService
     package let events: EventBroker
     package let status: StatusService
 
@@ -31,6 +32,7 @@ package struct APIServices: Sendable {
         agents: AgentService,
         sessions: SessionService,
         chat: ChatService,
+        sandboxes: SandboxService,
         events: EventBroker,
         status: StatusService
     ) {
@@ -43,6 +45,7 @@ package struct APIServices: Sendable {
         self.agents = agents
         self.sessions = sessions
         self.chat = chat
+        self.sandboxes = sandboxes
         self.events = events
         self.status = status
     }
@@ -54,6 +57,7 @@ package struct APIServices: Sendable {
             AuthRoutes().group,
             PreferenceRoutes(preferences: preferences).group,
             ProjectRoutes(projects: projects).group,
+            CacheRoutes(sandboxes: sandboxes).group,
             WorkspaceRoutes(workspaces: workspaces, sessions: sessions).group,
             WorkspaceSourceRoutes(sources: sources, suggestions: suggestions, status: status).group,
             GitRoutes(git: git).group,
