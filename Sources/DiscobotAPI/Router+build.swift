@@ -19,6 +19,7 @@ package struct APIServices: Sendable {
     package let sessions: SessionService
     package let sessionFiles: SessionFiles
     package let chat: ChatService
+    package let sandboxes: SandboxService
     package let events: EventBroker
     package let status: StatusService
 
@@ -33,6 +34,7 @@ package struct APIServices: Sendable {
         sessions: SessionService,
         sessionFiles: SessionFiles,
         chat: ChatService,
+        sandboxes: SandboxService,
         events: EventBroker,
         status: StatusService
     ) {
@@ -46,6 +48,7 @@ package struct APIServices: Sendable {
         self.sessions = sessions
         self.sessionFiles = sessionFiles
         self.chat = chat
+        self.sandboxes = sandboxes
         self.events = events
         self.status = status
     }
@@ -57,6 +60,7 @@ package struct APIServices: Sendable {
             AuthRoutes().group,
             PreferenceRoutes(preferences: preferences).group,
             ProjectRoutes(projects: projects).group,
+            CacheRoutes(sandboxes: sandboxes).group,
             WorkspaceRoutes(workspaces: workspaces, sessions: sessions).group,
             WorkspaceSourceRoutes(sources: sources, suggestions: suggestions, status: status).group,
             GitRoutes(git: git).group,

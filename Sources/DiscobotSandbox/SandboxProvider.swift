@@ -31,8 +31,35 @@ package protocol SandboxProvider: Sendable {
     func changes() -> AsyncStream<SandboxChange>
     /// Where the agent API of a running sandbox answers. Throws `SandboxError`: `notFound`, `notRunning`.
     func endpoint(of id: ID<Session>) async throws -> AgentEndpoint
-    /// Removes what the sandboxes of a project share.
+    /// What the sandboxes of a project share, as far as it is there.
+    func caches(of project: ID<Project>) async throws -> [SandboxCache]
+    /// Removes what the sandboxes of a project share. Throws `SandboxError`: `inUse` while there are any.
     func removeCache(of project: ID<Project>) async throws
+}
+
+/// A place for what is slow to fetch and can be lost, such as packages.
+package struct SandboxCache: Sendable, Equatable {
+    package let name: String
+    /// What keeps it.
+    package let driver: String
+    /// Where it is on the machine that keeps it.
+    package let path: String
+    package let createdAt: Timestamp?
+    package let labels: [String: String]
+
+    package init(
+        name: String,
+        driver: String,
+        path: String,
+        createdAt: Timestamp? = nil,
+        labels: [String: String] = [:]
+    ) {
+        self.name = name
+        self.driver = driver
+        self.path = path
+        self.createdAt = createdAt
+        self.labels = labels
+    }
 }
 
 /// What a sandbox is made of.
@@ -149,7 +176,7 @@ package enum AgentEndpoint: Sendable, Equatable {
 /// Why a provider could not do what it was asked; the message may be shown to users.
 package struct SandboxError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
-        case notFound, notRunning, startFailed, unavailable, timedOut, invalidImage, resourceLimit, failed
+        case notFound, notRunning, startFailed, unavailable, timedOut, invalidImage, resourceLimit, inUse, failed
     }
 
     package let code: Code

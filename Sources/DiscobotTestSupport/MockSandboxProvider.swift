@@ -70,6 +70,8 @@ package final class MockSandboxProvider: SandboxProvider {
         return .unixSocket(path: socket(id))
     }
 
+    package func caches(of project: ID<Project>) async throws -> [SandboxCache] { [] }
+
     package func removeCache(of project: ID<Project>) async throws {}
 
     private static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }

@@ -67,12 +67,7 @@ private struct Parts {
         let jobs = JobQueue(maxAttempts: options.maxJobAttempts)
         let directories = Server.directories(options)
         let providers = Server.makeProviders(options)
-        let events = EventBroker(
-            store: store,
-            logger: logger,
-            idleInterval: options.keepAliveInterval,
-            encode: \.frame
-        )
+        let events = EventBroker(store: store, logger: logger, idleInterval: options.keepAliveInterval, encode: \.frame)
         let turns = TurnFeed(store: store, idleInterval: options.keepAliveInterval)
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
@@ -104,6 +99,7 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
+            sandboxes: sandboxes,
             events: events,
             status: StatusService(store: store, providers: providers)
         )

@@ -103,6 +103,19 @@ extension DockerSandboxProvider {
         return .unixSocket(path: session.socket)
     }
 
+    package func caches(of project: ID<Project>) async throws -> [SandboxCache] {
+        guard let server = try server.knownID(files) else { return [] }
+        return try await translating { try await cacheVolumes(of: project, server) }.map { volume in
+            SandboxCache(
+                name: volume.name,
+                driver: volume.driver,
+                path: volume.path,
+                createdAt: volume.createdAt.flatMap { Timestamp(rfc3339: $0) },
+                labels: volume.labels ?? [:]
+            )
+        }
+    }
+
     package func removeCache(of project: ID<Project>) async throws {
         guard let server = try server.knownID(files) else { return }
         try await translating {
@@ -110,7 +123,7 @@ extension DockerSandboxProvider {
                 do {
                     try await client.removeVolume(volume.name)
                 } catch let error as DockerError where error.isConflict {
-                    throw SandboxError(.failed, "the project still has sandboxes")
+                    throw SandboxError(.inUse, "the project still has sandboxes")
                 }
             }
             try await removeNetwork(of: project)

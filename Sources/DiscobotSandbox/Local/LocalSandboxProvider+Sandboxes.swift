@@ -89,12 +89,18 @@ extension LocalSandboxProvider {
         return .unixSocket(path: session.socket)
     }
 
+    package func caches(of project: ID<Project>) async throws -> [SandboxCache] {
+        let path = files.cache(of: project)
+        guard PrivateFile.exists(path) else { return [] }
+        return [SandboxCache(name: "cache-\(project)", driver: name, path: path)]
+    }
+
     package func removeCache(of project: ID<Project>) async throws {
         let isNeeded = files.sessionIDs().contains { id in
             files.session(id).flatMap { record($0) }?.specification.projectID == project
         }
         // Its sandboxes have it mounted, and may yet be started again.
-        guard !isNeeded else { throw SandboxError(.failed, "the project still has sandboxes") }
+        guard !isNeeded else { throw SandboxError(.inUse, "the project still has sandboxes") }
         try await discard(files.cache(of: project))
     }
 

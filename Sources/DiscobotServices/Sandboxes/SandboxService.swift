@@ -167,6 +167,29 @@ package struct SandboxService: Sendable {
         }
     }
 
+    /// What the sandboxes of a project share, of all providers that can be asked.
+    package func caches(of project: ID<Project>) async throws -> [SandboxCache] {
+        var caches: [SandboxCache] = []
+        for provider in providers.all {
+            do {
+                caches += try await provider.caches(of: project)
+            } catch let error as SandboxError {
+                // One that is away keeps nobody from seeing what the others have.
+                guard error.code == .unavailable else { throw ServerError(error) }
+            }
+        }
+        return caches
+    }
+
+    /// As `removeCache`, for a user who asks; throws `conflict` while the project has sandboxes.
+    package func emptyCache(of project: ID<Project>) async throws {
+        do {
+            for provider in providers.all { try await provider.removeCache(of: project) }
+        } catch let error as SandboxError {
+            throw error.code == .inUse ? ServerError.conflict(error.message) : ServerError(error)
+        }
+    }
+
     /// Removes what the sandboxes of a project share.
     func removeCache(of project: ID<Project>) async throws {
         try await translatingSandboxErrors {
