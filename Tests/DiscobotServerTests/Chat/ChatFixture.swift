@@ -152,7 +152,9 @@ extension ChatFixture {
         var whole = ChatAnswer()
         progress?.begin()
         defer { progress?.end() }
-        while !whole.isDone {
+        // When only the word that the answer is over was lost, there is nothing to come back for: the stream would go on
+        // with the next turn.
+        while !whole.isDone, !whole.hasEnded {
             let enough = drop()
             do {
                 let isEnough: (ChatAnswer) -> Bool = { part in
@@ -165,8 +167,6 @@ extension ChatFixture {
                     } else {
                         try await client.chat(body, until: isEnough)
                     }
-                // Only the word that the answer is over was lost.
-                if part.status == 204, whole.hasEnded { return whole }
                 guard part.status == 200 else {
                     throw BadStatus(status: part.status, position: whole.lastID)
                 }
