@@ -74,6 +74,7 @@ private struct Parts {
             encode: \.frame
         )
         let turns = TurnFeed(store: store, idleInterval: options.keepAliveInterval)
+        let startup = StartupTasks(store: store, logger: logger)
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
@@ -84,14 +85,7 @@ private struct Parts {
             directories: directories,
             sources: sources
         )
-        let sandboxes = SandboxService(
-            store: store,
-            jobs: jobs,
-            events: events,
-            providers: providers,
-            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
-            limits: options.limits
-        )
+        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers)
         api = APIServices(
             preferences: PreferenceService(store: store),
             projects: projects,
@@ -103,7 +97,7 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
-            status: StatusService(store: store, providers: providers)
+            status: StatusService(store: store, providers: providers, startup: startup)
         )
         let credentials = AgentCredentials(environment: options.agentEnvironment)
         let handlers: [any JobHandler] = [
@@ -115,12 +109,41 @@ private struct Parts {
             DeleteSessionJob(sandboxes: sandboxes),
             RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials, logger: logger),
         ]
-        background = [
-            JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger),
-            SandboxWatcher(store: store, jobs: jobs, providers: providers, logger: logger),
-            SessionUpkeep(store: store, jobs: jobs, settings: options.upkeep, logger: logger),
-        ]
+        background =
+            [
+                JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger),
+                SandboxWatcher(store: store, jobs: jobs, providers: providers, logger: logger),
+                SessionUpkeep(store: store, jobs: jobs, settings: options.upkeep, logger: logger), startup,
+            ] + Self.imagePulls(providers, startup, logger)
         self.events = events
         self.turns = turns
+    }
+
+    private static func sandboxes(
+        _ options: ServerOptions,
+        _ store: Store,
+        _ jobs: JobQueue,
+        _ events: EventBroker,
+        _ providers: SandboxProviders
+    ) throws -> SandboxService {
+        SandboxService(
+            store: store,
+            jobs: jobs,
+            events: events,
+            providers: providers,
+            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
+            limits: options.limits
+        )
+    }
+
+    private static func imagePulls(
+        _ providers: SandboxProviders,
+        _ tasks: StartupTasks,
+        _ logger: Logger
+    ) -> [any Service] {
+        providers.all.compactMap { provider in
+            guard let source = provider as? any SandboxImageSource else { return nil }
+            return ImagePull(of: provider.name, from: source, tasks: tasks, logger: logger)
+        }
     }
 }
