@@ -19,6 +19,7 @@ package struct APIServices: Sendable {
     package let sessions: SessionService
     package let chat: ChatService
     package let events: EventBroker
+    package let sandboxes: SandboxService
     package let status: StatusService
 
     package init(
@@ -32,6 +33,7 @@ package struct APIServices: Sendable {
         sessions: SessionService,
         chat: ChatService,
         events: EventBroker,
+        sandboxes: SandboxService,
         status: StatusService
     ) {
         self.preferences = preferences
@@ -44,6 +46,7 @@ package struct APIServices: Sendable {
         self.sessions = sessions
         self.chat = chat
         self.events = events
+        self.sandboxes = sandboxes
         self.status = status
     }
 
@@ -54,6 +57,7 @@ package struct APIServices: Sendable {
             AuthRoutes().group,
             PreferenceRoutes(preferences: preferences).group,
             ProjectRoutes(projects: projects).group,
+            CacheRoutes(sandboxes: sandboxes).group,
             WorkspaceRoutes(workspaces: workspaces, sessions: sessions).group,
             WorkspaceSourceRoutes(sources: sources, suggestions: suggestions, status: status).group,
             GitRoutes(git: git).group,

@@ -16,7 +16,7 @@ package struct AgentRuntime: Sendable {
 
     /// Opens the journal. Throws when the data volume cannot be used.
     package init(_ options: AgentOptions, logger: Logger) throws {
-        let directories = DataDirectories(root: options.dataDirectory)
+        let directories = DataDirectories(root: options.dataDirectory, cache: options.cacheDirectory)
         try directories.create()
         let strays = StrayProcesses(owner: options.dataDirectory)
         strays.endPredecessors()

@@ -31,7 +31,11 @@ package protocol SandboxProvider: Sendable {
     func changes() -> AsyncStream<SandboxChange>
     /// Where the agent API of a running sandbox answers. Throws `SandboxError`: `notFound`, `notRunning`.
     func endpoint(of id: ID<Session>) async throws -> AgentEndpoint
-    /// Removes what the sandboxes of a project share.
+    /// What the sandboxes of a project share; nil when the provider has no such thing. Throws `SandboxError`:
+    /// `unavailable` while nobody can tell.
+    func caches(of project: ID<Project>) async throws -> [CacheVolume]?
+    /// Removes what the sandboxes of a project share; they get it anew when they start. Throws `SandboxError`: `inUse`
+    /// while that is not possible for sandboxes that have it.
     func removeCache(of project: ID<Project>) async throws
 }
 
@@ -149,7 +153,7 @@ package enum AgentEndpoint: Sendable, Equatable {
 /// Why a provider could not do what it was asked; the message may be shown to users.
 package struct SandboxError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
-        case notFound, notRunning, startFailed, unavailable, timedOut, invalidImage, resourceLimit, failed
+        case notFound, notRunning, startFailed, unavailable, timedOut, invalidImage, resourceLimit, inUse, failed
     }
 
     package let code: Code

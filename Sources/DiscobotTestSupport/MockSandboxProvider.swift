@@ -10,9 +10,20 @@ package final class MockSandboxProvider: SandboxProvider {
     private let socket: @Sendable (ID<Session>) -> String
     private let sandboxes = Mutex<[ID<Session>: Sandbox]>([:])
     private let feed = SandboxChangeFeed()
+    private let caches: Result<[CacheVolume]?, SandboxError>
+    private let cacheRemoval: Result<Void, SandboxError>
 
-    /// - Parameter socket: the path of the agent's socket for a session.
-    package init(socket: @escaping @Sendable (ID<Session>) -> String = { "/nonexistent/\($0)/agent.sock" }) {
+    /// - Parameters:
+    ///   - caches: what projects share, or why nobody can tell.
+    ///   - cacheRemoval: what becomes of removing that.
+    ///   - socket: the path of the agent's socket for a session.
+    package init(
+        caches: Result<[CacheVolume]?, SandboxError> = .success(nil),
+        cacheRemoval: Result<Void, SandboxError> = .success(()),
+        socket: @escaping @Sendable (ID<Session>) -> String = { "/nonexistent/\($0)/agent.sock" }
+    ) {
+        self.caches = caches
+        self.cacheRemoval = cacheRemoval
         self.socket = socket
     }
 
@@ -70,7 +81,9 @@ package final class MockSandboxProvider: SandboxProvider {
         return .unixSocket(path: socket(id))
     }
 
-    package func removeCache(of project: ID<Project>) async throws {}
+    package func caches(of project: ID<Project>) async throws -> [CacheVolume]? { try caches.get() }
+
+    package func removeCache(of project: ID<Project>) async throws { try cacheRemoval.get() }
 
     private static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
 

@@ -97,6 +97,7 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
+            sandboxes: sandboxes,
             status: StatusService(store: store, providers: providers, startup: startup)
         )
         let credentials = AgentCredentials(environment: options.agentEnvironment)

@@ -13,6 +13,7 @@ extension ServerError.Code {
         case .notFound: .notFound
         case .conflict: .conflict
         case .tooLarge: .contentTooLarge
+        case .unsupported: .notImplemented
         case .unavailable: .serviceUnavailable
         case .timedOut: .gatewayTimeout
         case .storageFull: HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")

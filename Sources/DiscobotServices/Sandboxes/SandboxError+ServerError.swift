@@ -20,6 +20,7 @@ extension ServerError {
             switch error.code {
             case .notFound, .notRunning, .startFailed, .failed, .invalidImage, .resourceLimit: .operationFailed
             case .unavailable: .unavailable
+            case .inUse: .conflict
             case .timedOut: .timedOut
             }
         self.init(code, error.message, cause: error)

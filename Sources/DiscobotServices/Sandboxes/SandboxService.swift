@@ -11,7 +11,7 @@ package struct SandboxService: Sendable {
     let store: Store
     let jobs: JobQueue
     private let events: EventBroker
-    private let providers: SandboxProviders
+    let providers: SandboxProviders
     private let secrets: SecretBox
     /// What a sandbox may use.
     let limits: SandboxSpecification.Limits
@@ -157,13 +157,6 @@ package struct SandboxService: Sendable {
     func remove(_ id: ID<Session>) async throws {
         try await translatingSandboxErrors {
             for provider in providers.all { try await provider.remove(id, keepingData: false) }
-        }
-    }
-
-    /// Removes what the sandboxes of a project share.
-    func removeCache(of project: ID<Project>) async throws {
-        try await translatingSandboxErrors {
-            for provider in providers.all { try await provider.removeCache(of: project) }
         }
     }
 }
