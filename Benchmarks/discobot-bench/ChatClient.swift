@@ -25,16 +25,38 @@ struct ChatClient: Sendable {
 
     /// Makes a session and waits for it to be ready.
     func makeSession() async throws -> String {
+        let id = try await requestSession()
+        try await wait(for: "ready", id)
+        return id
+    }
+
+    /// Asks for a session; it gets ready by itself.
+    func requestSession() async throws -> String {
         let id = UUID().uuidString.lowercased()
         try await send(.POST, "/sessions", #"{"id":"\#(id)","workspaceId":"\#(workspace)","agentId":"\#(agent)"}"#)
+        return id
+    }
+
+    /// Waits for a session to have a status.
+    func wait(for status: String, _ id: String) async throws {
         let deadline = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < deadline {
             let session = try await send(.GET, "/sessions/\(id)")
-            if session.contains(#""status":"ready""#) { return id }
+            if session.contains(#""status":"\#(status)""#) { return }
             if session.contains(#""status":"error""#) { throw ValidationError(session) }
             try await Task.sleep(for: .milliseconds(1))
         }
-        throw ValidationError("the session does not get ready")
+        throw ValidationError("the session does not become \(status)")
+    }
+
+    /// Asks for a change of a session's status.
+    func setStatus(_ status: String, of id: String) async throws {
+        try await send(.PATCH, "/sessions/\(id)", #"{"status":"\#(status)"}"#)
+    }
+
+    /// A session as it is now, or all of them.
+    func sessions(_ id: String? = nil) async throws -> Data {
+        Data(try await send(.GET, "/sessions" + (id.map { "/\($0)" } ?? "")).utf8)
     }
 
     func makeSessions(_ count: Int) async throws -> [String] {
