@@ -14,7 +14,12 @@ struct BareEngine: Sendable {
     private let base: String
     private let image: String
     private let network: String
-    private let http = HTTPClient(eventLoopGroupProvider: .singleton)
+    /// For the whole run: one that is not shut down must not go.
+    private static let http = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     /// - Parameters:
     ///   - host: as in DOCKER_HOST, a socket or TCP without TLS.
@@ -53,6 +58,13 @@ struct BareEngine: Sendable {
         try await send(.DELETE, "/containers/\(name)?force=1&v=1")
     }
 
+    func isRunning(_ name: String) async throws -> Bool {
+        let filters = #"{"name":["^/\#(name)$"],"status":["running"]}"#
+        let query = filters.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
+        let containers = try await send(.GET, "/containers/json?filters=\(query)")
+        return try !JSONDecoder().decode([Anything].self, from: containers).isEmpty
+    }
+
     /// How many containers, volumes and networks there are.
     func counts() async throws -> [String: Int] {
         let containers = try await send(.GET, "/containers/json?all=1")
@@ -76,7 +88,7 @@ struct BareEngine: Sendable {
         request.headers.replaceOrAdd(name: "Host", value: "docker")
         request.headers.add(name: "Content-Type", value: "application/json")
         if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
-        let response = try await http.execute(request, timeout: .seconds(120))
+        let response = try await Self.http.execute(request, timeout: .seconds(120))
         let answer = try await response.body.collect(upTo: 16 << 20)
         guard (200..<400).contains(response.status.code) else {
             throw ValidationError("the engine answered \(response.status): \(String(buffer: answer))")

@@ -12,15 +12,17 @@ struct ChatClient: Sendable {
     private let api: String
     private let workspace: String
     private let agent: String
-    private let http: HTTPClient
+    /// For the whole run: one that is not shut down must not go.
+    private static let http = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     init(port: Int, workspace: String, agent: String) {
         api = "http://127.0.0.1:\(port)" + Self.path
         self.workspace = workspace
         self.agent = agent
-        var configuration = HTTPClient.Configuration()
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
-        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     /// Makes a session and waits for it to be ready.
@@ -99,7 +101,7 @@ struct ChatClient: Sendable {
         var request = HTTPClientRequest(url: api + path)
         request.method = method
         if let body { request.body = .bytes(ByteBuffer(string: body)) }
-        let response = try await http.execute(request, timeout: .seconds(30))
+        let response = try await Self.http.execute(request, timeout: .seconds(30))
         let text = String(buffer: try await response.body.collect(upTo: 1 << 20))
         guard statuses.contains(response.status.code) else { throw ValidationError("\(response.status): \(text)") }
         return text

@@ -94,7 +94,11 @@ struct DockerBenchmark: AsyncParsableCommand {
             try await client.setStatus("stopped", of: session)
             try await client.wait(for: "stopped", session)
             // The row says so before the sandbox has ended, which a new start waits for.
-            try await Task.sleep(for: .milliseconds(500))
+            while try await engine.isRunning("discobot-session-\(session)") {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            // And so does the container before the job has.
+            try await Task.sleep(for: .milliseconds(100))
             let (_, time) = try await timed {
                 try await client.setStatus("reinitializing", of: session)
                 try await client.wait(for: "ready", session)
