@@ -14,9 +14,10 @@ extension SandboxService {
     /// Removes those that `caches` lists. Throws `conflict` while running sandboxes need them, and what `caches` throws.
     package func removeCaches(of project: ID<Project>) async throws {
         _ = try await ask { provider in
-            guard try await provider.caches(of: project) != nil else { return nil as Void? }
+            let hasCaches = try await provider.caches(of: project) != nil
+            // Also when it tells of none: it may share something that is no cache.
             try await provider.removeCache(of: project)
-            return ()
+            return hasCaches ? () : nil
         }
     }
 

@@ -154,9 +154,18 @@ package struct SandboxService: Sendable {
     }
 
     /// Removes the sandboxes that a session may have, with their data.
-    func remove(_ id: ID<Session>) async throws {
+    ///
+    /// - Parameter maker: the provider of the session's sandbox. Any other need not be there: what it may have from an
+    ///   earlier session with this id, the watcher finds when it comes.
+    func remove(_ id: ID<Session>, madeBy maker: String?) async throws {
         try await translatingSandboxErrors {
-            for provider in providers.all { try await provider.remove(id, keepingData: false) }
+            for provider in providers.all {
+                do {
+                    try await provider.remove(id, keepingData: false)
+                } catch let error as SandboxError where error.code == .unavailable && provider.name != maker {
+                    continue
+                }
+            }
         }
     }
 }
