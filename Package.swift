@@ -27,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
@@ -60,6 +61,7 @@ let package = Package(
             name: "DiscobotSandbox",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, subprocess,
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -150,6 +152,8 @@ let package = Package(
             name: "DiscobotSandboxTests",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotTestSupport", "discobot-agent",
+                nioCore,
+                nioHTTP1,
             ]
         ),
         .testTarget(

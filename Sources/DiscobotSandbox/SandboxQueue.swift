@@ -4,12 +4,15 @@ package import DiscobotModel
 
 /// Lets one operation at a time run on each session's sandbox, in the order of arrival.
 package actor SandboxQueue {
-    private static var maximumWaiters: Int { 64 }
-
     /// The callers that wait for each sandbox that is taken.
     private var waiters: [ID<Session>: [CheckedContinuation<Void, Never>]] = [:]
 
-    package init() {}
+    private let maximumWaiters: Int
+
+    /// - Parameter maximumWaiters: how many may wait for one sandbox.
+    package init(maximumWaiters: Int = 64) {
+        self.maximumWaiters = maximumWaiters
+    }
 
     /// Runs `body` when the sandbox is free; throws `SandboxError` when too many wait already.
     package nonisolated func run<Value: Sendable>(
@@ -33,7 +36,7 @@ package actor SandboxQueue {
             waiters[id] = []
             return
         }
-        guard waiting.count < Self.maximumWaiters else {
+        guard waiting.count < maximumWaiters else {
             throw SandboxError(.unavailable, "too many requests wait for this sandbox; try again later")
         }
         await withCheckedContinuation { waiters[id]?.append($0) }

@@ -27,8 +27,9 @@ package struct TestServer: Sendable {
             workspaceDirectory: directory.file("data/workspaces")
         )
         options.port = 0
-        options.dockerHost = "unix://\(directory.path)/no-docker.sock"
+        options.docker.address = .unix(path: directory.file("no-docker.sock"))
         options.local.agentBinary = ServerProcess.agentExecutable
+        options.docker.agentBinary = ServerProcess.agentExecutable
         options.dispatcher.retryBackoff = .milliseconds(10)
         configure(&options)
         return try await run(options, directory, body)

@@ -53,6 +53,12 @@ struct EnvironmentReader: Sendable {
         }
     }
 
+    /// As Docker's own client reads such a variable: anything but `0` and `false` turns it on.
+    func isSet(_ name: String) -> Bool {
+        guard let text = text(name)?.lowercased() else { return false }
+        return !["0", "false", "no", "off"].contains(text)
+    }
+
     func integer(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
         guard let text = text(name) else { return nil }
         guard let number = Int(text), range.contains(number) else {

@@ -32,7 +32,7 @@ package struct Server: Sendable {
             )
         }
         try directories(options).createBase()
-        if options.isLocalProviderEnabled { try SandboxOwner.claim(options.local.root, for: options.databasePath) }
+        try SandboxOwner.claim(options.local.root, for: options.databasePath)
         let store = try await Store(database)
         let parts = try await Parts(options, store: store, logger: logger)
         let services = parts.api
@@ -47,7 +47,7 @@ package struct Server: Sendable {
     static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
         if let providers = options.providers { return SandboxProviders(providers) }
         let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider(options.local)] : []
-        return SandboxProviders([DockerSandboxProvider(host: options.dockerHost)] + local)
+        return SandboxProviders([DockerSandboxProvider(options.docker)] + local)
     }
 
     fileprivate static func directories(_ options: ServerOptions) -> WorkspaceDirectories {

@@ -15,6 +15,7 @@ extension ServerOptions {
         self.init(databasePath: database, workspaceDirectory: try environment.path("WORKSPACE_DIR") ?? beside)
         try readServer(environment)
         try readSandboxes(environment)
+        try readDocker(environment)
         try readDispatcher(environment)
         try readSessions(environment)
     }
@@ -33,7 +34,6 @@ extension ServerOptions {
         corsOrigins = environment.list("CORS_ORIGINS") ?? corsOrigins
         isCORSDebugEnabled = try environment.bool("CORS_DEBUG") ?? isCORSDebugEnabled
         areSuggestionsEnabled = try environment.bool("SUGGESTIONS_ENABLED") ?? areSuggestionsEnabled
-        dockerHost = environment.text("DOCKER_HOST") ?? dockerHost
         guard let level = environment.text("LOG_LEVEL") else { return }
         guard let level = Logger.Level(rawValue: level.lowercased()) else {
             let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
@@ -68,6 +68,31 @@ extension ServerOptions {
         limits.memoryMegabytes = try limit("SANDBOX_MEMORY_MB", atLeast: 64, environment, limits.memoryMegabytes)
         limits.processes = try limit("SANDBOX_PROCESSES", atLeast: 16, environment, limits.processes)
         limits.fileMegabytes = try limit("SANDBOX_FILE_MB", atLeast: 1, environment, limits.fileMegabytes)
+    }
+
+    private mutating func readDocker(_ environment: EnvironmentReader) throws {
+        docker.root = local.root + "/docker"
+        docker.agentBinary = local.agentBinary
+        let address = DockerAddress(
+            host: environment.text("DOCKER_HOST") ?? "",
+            certificates: environment.text("DOCKER_CERT_PATH"),
+            isVerified: environment.isSet("DOCKER_TLS_VERIFY")
+        )
+        guard let address else {
+            throw environment.complaint("DOCKER_HOST", "must be unix:///path or tcp://host:port")
+        }
+        docker.address = address
+        docker.settingsDirectory = try environment.path("DOCKER_CONFIG") ?? environment.home + "/.docker"
+        docker.image = environment.text("SANDBOX_IMAGE") ?? docker.image
+        guard ImageReference(docker.image) != nil else {
+            throw environment.complaint("SANDBOX_IMAGE", "must be the name of an image, such as debian:bookworm")
+        }
+        docker.network = environment.text("DOCKER_NETWORK")
+        docker.runtime = environment.text("SANDBOX_RUNTIME")
+        docker.isCacheEnabled = try environment.bool("CACHE_ENABLED") ?? docker.isCacheEnabled
+        docker.isRootReadOnly = try environment.bool("SANDBOX_READ_ONLY") ?? docker.isRootReadOnly
+        docker.cpus = try environment.integer("SANDBOX_CPUS", in: 0...4096).flatMap { $0 == 0 ? nil : Double($0) }
+        docker.sharedMegabytes = try environment.integer("SANDBOX_SHM_MB", in: 1...1 << 20) ?? docker.sharedMegabytes
     }
 
     /// 0 is no limit. Less than `minimum`, and not even the runtime would start.

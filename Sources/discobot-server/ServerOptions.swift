@@ -22,8 +22,7 @@ package struct ServerOptions: Sendable {
     /// Where remote repositories are cloned to.
     package var workspaceDirectory: String
     package var areSuggestionsEnabled = false
-    /// As in DOCKER_HOST; empty for the usual socket.
-    package var dockerHost = ""
+    package var docker: DockerSandboxProvider.Configuration
     package var isLocalProviderEnabled = true
     package var local: LocalSandboxProvider.Configuration
     /// What each sandbox may use.
@@ -56,6 +55,7 @@ package struct ServerOptions: Sendable {
             home: environment["HOME"] ?? NSHomeDirectory(),
             searchPath: environment["PATH"] ?? ""
         )
+        docker = DockerSandboxProvider.Configuration(root: local.root + "/docker", agentBinary: local.agentBinary)
         local.hiddenPaths = [(databasePath as NSString).deletingLastPathComponent]
     }
 

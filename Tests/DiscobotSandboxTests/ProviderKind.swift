@@ -8,7 +8,7 @@ import Testing
 
 /// The providers that the conformance suite runs on.
 enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
-    case isolated, isolatedWithInternet, plain, mock
+    case isolated, isolatedWithInternet, plain, docker, mock
 
     var testDescription: String { rawValue }
     var isLocal: Bool { self != .mock }
@@ -24,9 +24,30 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         """
 
     /// - Parameter script: what runs in place of the runtime.
-    func make(_ directory: TemporaryDirectory, script: String = service) -> any SandboxProvider {
-        guard isLocal else { return MockSandboxProvider() }
-        return local(directory, script: script)
+    func make(_ directory: TemporaryDirectory, script: String = service) async throws -> any SandboxProvider {
+        switch self {
+        case .mock: MockSandboxProvider()
+        case .docker: try await Self.docker(directory, script: script)
+        default: local(directory, script: script)
+        }
+    }
+
+    static func docker(
+        _ directory: TemporaryDirectory,
+        script: String = service,
+        engine: DockerEngine? = nil,
+        configure: (inout DockerSandboxProvider.Configuration) -> Void = { _ in }
+    ) async throws -> DockerSandboxProvider {
+        let host = if let engine { engine.host } else { try await DockerEngine.shared().host }
+        var configuration = DockerSandboxProvider.Configuration(
+            root: directory.file("sandboxes"),
+            agentBinary: "/usr/bin/true"
+        )
+        configuration.address = DockerAddress(host: host)
+        configuration.image = DockerEngine.image
+        configuration.command = ["/bin/sh", "-c", script]
+        configure(&configuration)
+        return DockerSandboxProvider(configuration)
     }
 
     func local(_ directory: TemporaryDirectory, script: String = service) -> LocalSandboxProvider {

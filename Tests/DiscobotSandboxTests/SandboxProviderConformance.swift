@@ -14,7 +14,7 @@ struct SandboxProviderConformance {
         _ body: (any SandboxProvider, TemporaryDirectory) async throws -> Void
     ) async throws {
         try await TemporaryDirectory.with { directory in
-            let provider = kind.make(directory)
+            let provider = try await kind.make(directory)
             let result: Result<Void, any Error>
             do { result = .success(try await body(provider, directory)) } catch { result = .failure(error) }
             for sandbox in try await provider.sandboxes() {

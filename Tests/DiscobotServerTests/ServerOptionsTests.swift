@@ -51,7 +51,7 @@ struct ServerOptionsTests {
         #expect(options.workspaceDirectory == "/srv/work")
         #expect(options.areSuggestionsEnabled)
         #expect(options.isCORSDebugEnabled)
-        #expect(options.dockerHost == "unix:///run/docker.sock")
+        #expect(options.docker.address == .unix(path: "/run/docker.sock"))
         #expect(!options.isLocalProviderEnabled)
         #expect(options.local.agentBinary == "/opt/agent")
         #expect(!options.local.isIsolated)
@@ -70,7 +70,36 @@ struct ServerOptionsTests {
         #expect(options.logLevel == .debug)
     }
 
+    @Test
+    func `every setting of containers is read`() throws {
+        let docker = try options([
+            "DOCKER_HOST": "tcp://engine.test:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs",
+            "DOCKER_CONFIG": "/docker", "DOCKER_NETWORK": "own", "SANDBOX_IMAGE": "debian:12", "SANDBOX_CPUS": "2",
+            "SANDBOX_SHM_MB": "64", "SANDBOX_READ_ONLY": "false", "SANDBOX_RUNTIME": "runsc", "CACHE_ENABLED": "false",
+            "LOCAL_AGENT_BINARY": "/opt/agent", "SANDBOX_DIR": "/srv/sandboxes",
+        ]).docker
+        #expect(
+            docker.address == .tcp(host: "engine.test", port: 2376, certificates: "/certs", isVerified: true)
+        )
+        #expect(docker.settingsDirectory == "/docker")
+        #expect(docker.network == "own")
+        #expect(docker.image == "debian:12")
+        #expect(docker.cpus == 2)
+        #expect(docker.sharedMegabytes == 64)
+        #expect(!docker.isRootReadOnly)
+        #expect(docker.runtime == "runsc")
+        #expect(!docker.isCacheEnabled)
+        #expect(docker.agentBinary == "/opt/agent")
+        #expect(docker.root == "/srv/sandboxes/docker")
+        let standard = try options([:]).docker
+        #expect(standard.address == .unix(path: "/var/run/docker.sock"))
+        #expect(standard.image == "discobot-local/sandbox:latest")
+        #expect(standard.cpus == nil)
+        #expect(standard.isRootReadOnly && standard.isCacheEnabled)
+    }
+
     @Test(arguments: [
+        ("DOCKER_HOST", "ssh://host"), ("SANDBOX_IMAGE", "a b"), ("SANDBOX_CPUS", "half"), ("CACHE_ENABLED", "maybe"),
         ("PORT", "70000"), ("PORT", "http"), ("PORT", "-1"), ("DATABASE_DSN", "postgres://user:secret@db/x"),
         ("DATABASE_DSN", "mysql"), ("SUGGESTIONS_ENABLED", "perhaps"), ("AUTH_ENABLED", "true"),
         ("DISPATCHER_POLL_INTERVAL", "5"), ("DISPATCHER_POLL_INTERVAL", "0s"), ("DISPATCHER_POLL_INTERVAL", "-5s"),

@@ -1,38 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AsyncHTTPClient
+import DiscobotModel
 import Glibc
-import NIOCore
 import NIOHTTP1
 
-/// Sandboxes as containers of a Docker Engine on this machine.
+/// Sandboxes as containers of a Docker Engine on this machine, from any image with glibc.
 package struct DockerSandboxProvider: SandboxProvider {
-    package let name = "docker"
-    private let socketPath: String
+    package struct Configuration: Sendable {
+        /// Nil for what this server cannot connect to.
+        package var address: DockerAddress? = .standard
+        package var image = "discobot-local/sandbox:latest"
+        /// A network that the user has made, in place of one for each project.
+        package var network: String?
+        package var isCacheEnabled = true
+        /// How many processors' time a sandbox may use; nil is no limit.
+        package var cpus: Double?
+        /// Size of `/dev/shm`, `/tmp` and `/var/tmp` each.
+        package var sharedMegabytes = 1024
+        package var isRootReadOnly = true
+        /// What runs containers, such as gVisor's `runsc`; nil is the engine's own choice.
+        package var runtime: String?
+        /// Where Docker's own client has its settings, which may open registries.
+        package var settingsDirectory: String?
+        /// Where sandboxes keep their sockets.
+        package var root: String
+        /// The runtime that every sandbox runs.
+        package var agentBinary: String
+        /// Runs in place of the runtime; for tests.
+        package var command: [String]?
 
-    /// - Parameter host: as in DOCKER_HOST; empty for the usual socket.
-    package init(host: String) {
-        socketPath = host.isEmpty ? "/var/run/docker.sock" : String(host.trimmingPrefix("unix://"))
+        package init(root: String, agentBinary: String) {
+            self.root = root
+            self.agentBinary = agentBinary
+        }
+    }
+
+    package let name = "docker"
+    let configuration: Configuration
+    let client: DockerClient
+    let files: LocalSandboxFiles
+    let libraries = RuntimeLibraries()
+    let queue = SandboxQueue()
+    /// One at a time makes or removes the network of a project.
+    let networks = SandboxQueue(maximumWaiters: 4096)
+    let images: DockerImages
+    let server: DockerServer
+    let feed: SandboxChangeFeed
+    let watch: DockerWatch
+
+    package init(_ configuration: Configuration) {
+        self.configuration = configuration
+        client = DockerClient(configuration.address ?? .standard)
+        files = LocalSandboxFiles(root: configuration.root)
+        images = DockerImages(client: client, configuration: configuration)
+        server = DockerServer(root: configuration.root)
+        feed = SandboxChangeFeed()
+        watch = DockerWatch(client: client, feed: feed)
     }
 
     package func state() async -> ProviderState {
-        let problem = ProviderState.unavailable(
-            reason: "no Docker Engine answers at \(socketPath)",
-            remedy: "Start one (Debian: apt-get install docker.io) or name its socket in DOCKER_HOST."
-        )
-        // Connecting to what is not there would be tried again and again until the time is up.
-        guard access(socketPath, R_OK | W_OK) == 0 else { return problem }
-        let path = socketPath.replacing("/", with: "%2F")
-        var request = HTTPClientRequest(url: "http+unix://\(path)/_ping")
-        // A socket's path is no valid Host header, and the engine insists on one.
-        request.headers.replaceOrAdd(name: "Host", value: "docker")
-        guard
-            let response = try? await HTTPClient.shared.execute(request, timeout: .seconds(3)),
-            response.status == .ok
-        else { return problem }
-        return .unavailable(
-            reason: "a Docker Engine answers, but this version cannot run sandboxes with it",
-            remedy: "Use the provider local."
-        )
+        guard configuration.address != nil else {
+            return .unavailable(
+                reason: "DOCKER_HOST names no engine that can be reached",
+                remedy: "Use unix:///path or tcp://host:port."
+            )
+        }
+        if configuration.command == nil, access(configuration.agentBinary, X_OK) != 0 {
+            return .unavailable(
+                reason: "the runtime of sandboxes was not found at \(configuration.agentBinary)",
+                remedy: "Put discobot-agent beside the server's executable, or name it in LOCAL_AGENT_BINARY."
+            )
+        }
+        do {
+            // The engine may have come since, in another version.
+            try await client.negotiate()
+            let version = try await client.engineVersion()
+            if let problem = try await images.problem { return ProviderState(version: version, problem: problem) }
+            return .available(version: version)
+        } catch {
+            return .unavailable(
+                reason: (error as? DockerError)?.message ?? "no Docker Engine answers at \(client.address.description)",
+                remedy: Self.remedy(client.address)
+            )
+        }
+    }
+
+    private static func remedy(_ address: DockerAddress) -> String {
+        if case .unix(let path) = address, access(path, F_OK) == 0, access(path, R_OK | W_OK) != 0 {
+            return "Let the server's user use \(path) (usermod -aG docker USER, then log in again)."
+        }
+        return "Start one (Debian: apt-get install docker.io) or name its socket in DOCKER_HOST."
+    }
+}
+
+extension DockerClient {
+    /// The engine's own version.
+    fileprivate func engineVersion() async throws -> String {
+        struct Answer: Decodable, Sendable {
+            let version: String
+
+            private enum CodingKeys: String, CodingKey {
+                case version = "Version"
+            }
+        }
+        let answer: Answer = try await value(.GET, "/version", within: .seconds(5))
+        return answer.version
     }
 }

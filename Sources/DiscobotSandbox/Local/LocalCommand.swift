@@ -20,17 +20,27 @@ enum LocalCommand {
     }
 
     /// What it prints; nil when it fails or is not done within `limit`.
-    static func output(_ name: String, _ arguments: [String], within limit: Duration = .seconds(600)) async throws
-        -> String?
-    {
+    ///
+    /// - Parameter home: for programs that have files of the user's to read.
+    static func output(
+        _ name: String,
+        _ arguments: [String],
+        input: String = "",
+        home: String? = nil,
+        within limit: Duration = .seconds(600)
+    ) async throws -> String? {
         guard let program = find(name) else { return nil }
+        // Not the server's own, which has keys.
+        var variables: [Environment.Key: String] = ["PATH": path, "LC_ALL": "C"]
+        if let home { variables["HOME"] = home }
+        let environment = Environment.custom(variables)
         return try await withThrowingTaskGroup(of: String?.self) { group in
             group.addTask {
                 let result = try await run(
                     .path(FilePath(program)),
                     arguments: Arguments(arguments),
-                    // Not the server's own, which has keys.
-                    environment: .custom(["PATH": path, "LC_ALL": "C"]),
+                    environment: environment,
+                    input: .string(input),
                     output: .string(limit: 1 << 20),
                     error: .discarded
                 )

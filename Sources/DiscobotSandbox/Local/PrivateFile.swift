@@ -18,10 +18,10 @@ enum PrivateFile {
     }
 
     /// Replaces the file in one step.
-    static func write(_ text: String, to path: String) throws {
+    static func write(_ text: String, to path: String, mode: mode_t = 0o600) throws {
         // Several may write at once.
         let new = "\(path).\(UInt64.random(in: 0...UInt64.max))"
-        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { throw failure("write", path) }
         var isInPlace = false
         defer {

@@ -12,13 +12,28 @@ enum RuntimeVariables {
             workspace: BubblewrapArguments.workspace,
             data: BubblewrapArguments.data,
             socket: BubblewrapArguments.runDirectory + "/agent.sock"
-        ) + common(programs) + [
-            ("HOME", BubblewrapArguments.data + "/home"), ("USER", "agent"), ("LOGNAME", "agent"),
+        ) + common(programs) + personal(home: BubblewrapArguments.data + "/home")
+    }
+
+    private static func personal(home: String) -> [(String, String)] {
+        [
+            ("HOME", home), ("USER", "agent"), ("LOGNAME", "agent"),
             // Claude Code refuses some of its modes to root elsewhere.
             ("IS_SANDBOX", "1"),
             // The repository's owner is another one where the server's user is not.
             ("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*"),
         ]
+    }
+
+    /// In a container, whose image says where programs are.
+    static func contained(
+        _ specification: SandboxSpecification,
+        workspace: String,
+        data: String,
+        socket: String
+    ) -> [(String, String)] {
+        contract(specification, workspace: workspace, data: data, socket: socket) + personal(home: data + "/home")
+            + [("LANG", "C.UTF-8"), ("TERM", "xterm-256color")]
     }
 
     /// As a plain process.

@@ -5,11 +5,13 @@ import Foundation
 import Synchronization
 import Testing
 
-/// A server as a process of its own, with an agent and a workspace whose sandboxes run on the provider `local`.
+/// A server as a process of its own, with an agent and a workspace.
 final class ChatFixture: Sendable {
     struct Setting: Sendable {
         var agent = "shell"
         var network = "none"
+        /// The workspace's provider; the one without an engine where none is named.
+        var provider = "local"
         var environment: [String: String] = [:]
     }
 
@@ -19,6 +21,8 @@ final class ChatFixture: Sendable {
     let repository: String
     let workspace: String
     let agent: String
+    /// Where the provider has its files, below the directory.
+    let sandboxes: String
     private let port: Int
     private let environment: [String: String]
     /// What the ids of this fixture's sessions begin with, and nothing else on the machine has.
@@ -49,13 +53,18 @@ final class ChatFixture: Sendable {
     ) async throws {
         self.directory = directory
         self.environment = environment
+        sandboxes = setting.provider == "docker" ? "data/sandboxes/docker" : "data/sandboxes"
         mark = "t" + UUID().uuidString.prefix(8).lowercased()
         port = try ServerProcess.freePort()
         let server = try await ServerProcess(in: directory, port: port, environment: environment)
         client = server.client
         process = Mutex(server)
         repository = try await directory.makeRepository()
-        workspace = try await client.makeChatWorkspace(repository, network: setting.network)
+        workspace = try await client.makeChatWorkspace(
+            repository,
+            network: setting.network,
+            provider: setting.provider
+        )
         agent = try await client.makeAgent(setting.agent)
     }
 
@@ -88,7 +97,7 @@ final class ChatFixture: Sendable {
             try await client.removeSession(session["id"].string ?? "")
         }
         // Those of a removed workspace are removed by jobs that nobody sees.
-        let sessions = "data/sandboxes/sessions"
+        let sessions = sandboxes + "/sessions"
         let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline, directory.exists(sessions), try directory.contents(sessions) != [] {
             try await Task.sleep(for: .milliseconds(10))

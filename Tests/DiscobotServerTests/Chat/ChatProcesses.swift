@@ -95,7 +95,7 @@ extension ChatFixture {
         while ContinuousClock.now < deadline, !leftProcesses.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
         #expect(leftProcesses.map(\.description) == [])
         for name in ["sessions", "run", "trash"] {
-            let path = "data/sandboxes/\(name)"
+            let path = "\(sandboxes)/\(name)"
             if directory.exists(path) { #expect(try directory.contents(path) == [], "left in \(name)") }
         }
         #expect(try await controlGroups == "")

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+
+extension DockerContainer {
+    var isRunning: Bool { state.status == "running" }
+    var isPaused: Bool { state.status == "paused" }
+    private var hasStarted: Bool { Self.time(state.startedAt) != nil }
+
+    /// - Parameter wasAsked: whether it was told to stop, after which any end is a proper one.
+    func status(wasAsked: Bool) -> Sandbox.Status {
+        switch state.status {
+        case "running": return .running
+        // Somebody has frozen it, so it answers nobody.
+        case "paused": return .stopped
+        case "dead": return .failed
+        default: break
+        }
+        if !hasStarted { return state.exitCode == 0 ? .created : .failed }
+        return wasAsked || hasEndedInOrder ? .stopped : .failed
+    }
+
+    /// Codes of an orderly end, and of one that somebody else ordered.
+    private var hasEndedInOrder: Bool {
+        [0, 137, 143].contains(state.exitCode) && !ranOutOfMemory && (state.error ?? "").isEmpty
+    }
+
+    /// Without a fatal signal that was some other process, which the runtime outlived.
+    private var ranOutOfMemory: Bool { state.isOutOfMemory && state.exitCode == 137 }
+
+    /// What has happened to one that failed.
+    ///
+    /// - Parameter log: its last lines.
+    func failure(log: String) -> String {
+        if ranOutOfMemory { return "ran out of memory" }
+        if let error = state.error, !error.isEmpty { return error }
+        if state.status == "dead" { return "the Docker Engine could not remove it" }
+        // What the loader says then sounds as if the program were not there.
+        let hint = state.exitCode == 127 ? " (the image needs glibc and libstdc++)" : ""
+        return "exited with code \(state.exitCode)\(hint)" + LocalSandboxRecord.tail(log)
+    }
+
+    func sandbox(of session: ID<Session>, wasAsked: Bool, failure: String?) -> Sandbox {
+        let status = status(wasAsked: wasAsked)
+        let hasEnded = status == .stopped || status == .failed
+        return Sandbox(
+            sessionID: session,
+            projectID: ID(rawValue: label(DockerLabel.project) ?? ""),
+            status: status,
+            image: settings.image,
+            createdAt: Self.time(created) ?? Timestamp(milliseconds: 0),
+            startedAt: Self.time(state.startedAt),
+            stoppedAt: hasEnded ? Self.time(state.finishedAt) : nil,
+            error: failure
+        )
+    }
+
+    /// Engines tell nanoseconds, and the year 1 for what has not been.
+    private static func time(_ text: String?) -> Timestamp? {
+        guard let text, !text.hasPrefix("0001-") else { return nil }
+        guard let dot = text.firstIndex(of: ".") else { return Timestamp(rfc3339: text) }
+        let fraction = text[text.index(after: dot)...].prefix { $0.isNumber }
+        let zone = text[fraction.endIndex...]
+        return Timestamp(rfc3339: text[..<dot] + "." + (fraction + "000").prefix(3) + zone)
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+
+/// The labels of what is made. None has a secret: everybody who may ask the engine can read them.
+enum DockerLabel {
+    static let server = "discobot.server"
+    static let session = "discobot.session.id"
+    static let project = "discobot.project.id"
+    static let workspace = "discobot.workspace.id"
+    static let managed = "discobot.managed"
+    static let type = "discobot.type"
+}
+
+/// How containers, volumes and networks are called.
+enum DockerName {
+    static func container(_ id: ID<Session>) -> String { "discobot-session-\(id)" }
+    static func data(_ id: ID<Session>) -> String { "discobot-data-\(id)" }
+    static func cache(_ id: ID<Project>) -> String { "discobot-cache-\(plain(id))" }
+    static func network(_ id: ID<Project>, server: String) -> String { "discobot-\(server)-\(plain(id))" }
+
+    /// The interface of a network on the host, so that a firewall can have one rule for all of them; at most 15 letters.
+    static func bridge(_ id: ID<Project>, server: String) -> String {
+        "dsc-" + LocalSandboxFiles.digest(network(id, server: server)).prefix(11)
+    }
+
+    /// Engines take few characters, and names of 255 at most.
+    private static func plain(_ id: ID<Project>) -> String {
+        let allowed = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.".utf8)
+        let isPlain = id.rawValue.utf8.allSatisfy { allowed.contains($0) } && (1...100).contains(id.rawValue.utf8.count)
+        return isPlain ? id.rawValue : LocalSandboxFiles.digest(id.rawValue)
+    }
+}

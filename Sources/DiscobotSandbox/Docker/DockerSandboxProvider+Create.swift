@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import Glibc
+import NIOCore
+
+extension DockerSandboxProvider {
+    package func create(_ specification: SandboxSpecification) async throws {
+        guard let session = files.session(specification.sessionID) else {
+            throw SandboxError(.failed, "a session's id has letters, digits and hyphens only, at most 65")
+        }
+        try await translating {
+            try await queue.run(specification.sessionID) {
+                try WorkspaceAccess.check(specification.workspacePath, for: Self.user)
+                watch.begin(server: try server.id(files))
+                try await end(specification.sessionID)
+                try files.prepare()
+                try prepare(session)
+                try await make(specification, session)
+            }
+        }
+        feed.publish(specification.sessionID)
+    }
+
+    /// Makes the session's directories: from here on the engine may have something of it. Nothing of an earlier sandbox is taken for this one's.
+    func prepare(_ session: LocalSessionFiles) throws {
+        try PrivateFile.makeDirectory(session.directory)
+        unlink(session.stopping)
+        unlink(session.socket)
+        // A container that exists has the directory itself mounted, so it stays.
+        guard !PrivateFile.exists(session.runDirectory) else { return }
+        try PrivateFile.makeDirectory(session.runDirectory)
+        let user = Self.user
+        guard geteuid() != 0 || chown(session.runDirectory, uid_t(user.uid), gid_t(user.gid)) == 0 else {
+            throw SandboxError(.failed, "cannot give \(session.runDirectory) to the sandbox's user")
+        }
+    }
+
+    private func make(_ specification: SandboxSpecification, _ session: LocalSessionFiles) async throws {
+        let server = try server.id(files)
+        let image = try await images.prepare()
+        let user = Self.user
+        let plan = DockerContainerPlan(
+            specification: specification,
+            configuration: configuration,
+            server: server,
+            user: user,
+            runDirectory: session.runDirectory,
+            libraries: configuration.command == nil ? try await libraries.foreign(to: configuration.agentBinary) : [],
+            accounts: try await accounts(image: image, user: user),
+            dataVolume: try await dataVolume(specification, server),
+            cacheVolume: configuration.isCacheEnabled ? try await cacheVolume(specification, server) : nil,
+            network: configuration.network ?? DockerName.network(specification.projectID, server: server)
+        )
+        let container = try await networks.run(ID(rawValue: specification.projectID.rawValue)) {
+            try await prepareNetwork(plan)
+            return try await client.createContainer(DockerName.container(specification.sessionID), plan.settings)
+        }
+        do {
+            try await client.extract(Self.places(user, plan), to: DockerContainerPlan.volume, of: container)
+        } catch {
+            // Without its data it would never run. This goes on when the caller gives up.
+            try? await Task { try await client.removeContainer(container) }.value
+            throw error
+        }
+    }
+
+    /// Data and cache belong to the sandbox's user, whatever the image is like: the engine unpacks this into the volumes.
+    private static func places(_ user: DockerUser, _ plan: DockerContainerPlan) -> ByteBuffer {
+        DockerTar.directories(["agent", "agent/home"] + (plan.cacheVolume == nil ? [] : ["cache"]), owner: user)
+    }
+
+    /// The server's own, so that it can read the workspace and share the socket; root would have too much.
+    static var user: DockerUser {
+        geteuid() == 0 ? DockerUser(uid: 1000, gid: 1000) : DockerUser(uid: Int(geteuid()), gid: Int(getegid()))
+    }
+
+    private func dataVolume(_ specification: SandboxSpecification, _ server: String) async throws -> String {
+        let labels = [
+            DockerLabel.managed: "true", DockerLabel.server: server, DockerLabel.type: "data",
+            DockerLabel.session: specification.sessionID.rawValue,
+            DockerLabel.project: specification.projectID.rawValue,
+        ]
+        let volume = try await client.createVolume(DockerName.data(specification.sessionID), labels: labels)
+        guard volume.labels?[DockerLabel.server] == server else { throw Self.foreign(specification.sessionID) }
+        return volume.name
+    }
+
+    /// Where another server on this engine has a project of the same name, ours gets a name that tells them apart.
+    private func cacheVolume(_ specification: SandboxSpecification, _ server: String) async throws -> String {
+        let labels = [
+            DockerLabel.managed: "true", DockerLabel.server: server, DockerLabel.type: "cache",
+            DockerLabel.project: specification.projectID.rawValue,
+        ]
+        // Whatever name it got once.
+        if let known = try await cacheVolumes(of: specification.projectID, server).first { return known.name }
+        let name = DockerName.cache(specification.projectID)
+        let volume = try await client.createVolume(name, labels: labels)
+        if volume.labels?[DockerLabel.server] == server { return name }
+        return try await client.createVolume("\(name)-\(server)", labels: labels).name
+    }
+
+    func cacheVolumes(of project: ID<Project>, _ server: String) async throws -> [DockerVolume] {
+        try await client.volumes(label: "\(DockerLabel.project)=\(project)").filter { volume in
+            volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache"
+        }
+    }
+
+    private func prepareNetwork(_ plan: DockerContainerPlan) async throws {
+        guard plan.specification.network == .internet, configuration.network == nil else { return }
+        guard try await client.network(plan.network) == nil else { return }
+        let project = plan.specification.projectID
+        try await client.createNetwork(
+            plan.network,
+            options: [
+                // Sandboxes of a project do not reach each other either.
+                "com.docker.network.bridge.enable_icc": "false",
+                "com.docker.network.bridge.name": DockerName.bridge(project, server: plan.server),
+            ],
+            labels: [
+                DockerLabel.managed: "true", DockerLabel.server: plan.server, DockerLabel.project: project.rawValue,
+            ]
+        )
+    }
+
+    static func foreign(_ id: ID<Session>) -> SandboxError {
+        SandboxError(
+            .failed,
+            "the Docker Engine has a sandbox of the session \(id) that another server made; remove "
+                + "\(DockerName.container(id)) and \(DockerName.data(id)) if that server is gone"
+        )
+    }
+
+    func translating<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch let error as DockerError {
+            throw error.sandboxError
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import Synchronization
+
+/// Which of an engine's containers, volumes and networks are this server's: several servers may share an engine, and
+/// each removes what belongs to no session that it knows.
+final class DockerServer: Sendable {
+    private let path: String
+    private let known = Mutex<String?>(nil)
+
+    init(root: String) {
+        path = root + "/server"
+    }
+
+    /// Nil while nothing has been made on the engine, so there is nothing to ask it for. Throws `SandboxError`.
+    func knownID(_ files: LocalSandboxFiles) throws -> String? {
+        let isThere = known.withLock { $0 != nil } || PrivateFile.exists(path)
+        return isThere ? try id(files) : nil
+    }
+
+    /// Drawn once and kept beside the sandboxes' files. Throws `SandboxError` when it can be neither read nor written.
+    func id(_ files: LocalSandboxFiles) throws -> String {
+        try known.withLock { known in
+            if let known { return known }
+            let noted = PrivateFile.read(path, limit: 64)?.prefix { $0.isHexDigit }
+            let id = noted.flatMap { $0.count == 12 ? String($0) : nil } ?? Self.draw()
+            if noted != Substring(id) {
+                try files.prepare()
+                try PrivateFile.write(id + "\n", to: path)
+            }
+            known = id
+            return id
+        }
+    }
+
+    private static func draw() -> String {
+        String(UUID().uuidString.lowercased().filter { $0 != "-" }.prefix(12))
+    }
+}

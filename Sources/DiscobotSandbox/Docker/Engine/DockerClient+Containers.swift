@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import NIOCore
+import NIOHTTP1
+
+/// A container as the engine describes it.
+struct DockerContainer: Decodable, Sendable {
+    struct State: Decodable, Sendable, Equatable {
+        let status: String
+        let exitCode: Int
+        let isOutOfMemory: Bool
+        let error: String?
+        let startedAt: String?
+        let finishedAt: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case status = "Status"
+            case exitCode = "ExitCode"
+            case isOutOfMemory = "OOMKilled"
+            case error = "Error"
+            case startedAt = "StartedAt"
+            case finishedAt = "FinishedAt"
+        }
+    }
+
+    struct Settings: Decodable, Sendable {
+        let image: String
+        let labels: [String: String]?
+
+        private enum CodingKeys: String, CodingKey {
+            case image = "Image"
+            case labels = "Labels"
+        }
+    }
+
+    let id: String
+    let created: String
+    let state: State
+    let settings: Settings
+
+    private enum CodingKeys: String, CodingKey {
+        case id = "Id"
+        case created = "Created"
+        case state = "State"
+        case settings = "Config"
+    }
+
+    func label(_ name: String) -> String? { settings.labels?[name] }
+}
+
+/// A container as it is listed.
+struct DockerContainerSummary: Decodable, Sendable {
+    let id: String
+    let labels: [String: String]?
+
+    private enum CodingKeys: String, CodingKey {
+        case id = "Id"
+        case labels = "Labels"
+    }
+}
+
+extension DockerClient {
+    /// Starting waits for everything that is mounted, on a busy machine for many others as well.
+    private static let patience: Duration = .seconds(120)
+
+    private struct Created: Decodable, Sendable {
+        let id: String
+
+        private enum CodingKeys: String, CodingKey {
+            case id = "Id"
+        }
+    }
+
+    /// Returns its id.
+    func createContainer(_ name: String, _ settings: JSONValue) async throws -> String {
+        let body = try await call(
+            .POST,
+            "/containers/create",
+            query: [("name", name)],
+            body: .json(settings),
+            within: Self.patience
+        )
+        let created: Created = try Self.decode(body)
+        return created.id
+    }
+
+    /// Nothing happens to one that runs.
+    func startContainer(_ name: String) async throws {
+        try await change(.POST, "/containers/\(name)/start")
+    }
+
+    /// Asks it to end, and kills it when that takes more than `seconds`; nothing happens to one that does not run.
+    func stopContainer(_ name: String, seconds: Int) async throws {
+        try await change(.POST, "/containers/\(name)/stop", query: [("t", String(seconds))])
+    }
+
+    func unpauseContainer(_ name: String) async throws {
+        try await change(.POST, "/containers/\(name)/unpause")
+    }
+
+    /// Kills and removes it with its anonymous volumes; one that is not there is removed already.
+    func removeContainer(_ name: String) async throws {
+        do {
+            try await change(.DELETE, "/containers/\(name)", query: [("force", "1"), ("v", "1")])
+        } catch let error as DockerError where error.isNotFound {
+            return
+        } catch let error as DockerError where error.isConflict {
+            // Somebody else removes it.
+            try await waitForRemoval(of: name)
+        }
+    }
+
+    private func waitForRemoval(of name: String) async throws {
+        let deadline = ContinuousClock.now + .seconds(30)
+        while try await container(name) != nil {
+            guard ContinuousClock.now < deadline else {
+                throw DockerError(.timedOut, "the container \(name) cannot be removed")
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// What an engine has done already, it answers with 304.
+    private func change(_ method: HTTPMethod, _ path: String, query: [(String, String)] = []) async throws {
+        do {
+            _ = try await call(method, path, query: query, within: Self.patience)
+        } catch let error as DockerError where error.code == .refused(status: 304) {
+            return
+        }
+    }
+
+    /// Nil when there is none.
+    func container(_ name: String) async throws -> DockerContainer? {
+        do {
+            return try await value(.GET, "/containers/\(name)/json")
+        } catch let error as DockerError where error.isNotFound {
+            return nil
+        }
+    }
+
+    /// All with this label, whether they run or not.
+    func containers(label: String) async throws -> [DockerContainerSummary] {
+        try await value(.GET, "/containers/json", query: [("all", "1"), ("filters", Self.filters(["label": [label]]))])
+    }
+
+    /// Writes a tar's files below a directory of a container, which need not have been started.
+    func extract(_ tar: ByteBuffer, to path: String, of name: String) async throws {
+        _ = try await call(.PUT, "/containers/\(name)/archive", query: [("path", path)], body: .tar(tar))
+    }
+
+    /// A file or directory of a container as a tar; nil when there is none.
+    func archive(_ path: String, of name: String) async throws -> ByteBuffer? {
+        do {
+            return try await call(.GET, "/containers/\(name)/archive", query: [("path", path)])
+        } catch let error as DockerError where error.isNotFound {
+            return nil
+        }
+    }
+
+    /// The last lines that it has printed.
+    func logs(_ name: String, lines: Int) async throws -> String {
+        let query = [("stdout", "1"), ("stderr", "1"), ("tail", String(lines))]
+        var frames = try await call(.GET, "/containers/\(name)/logs", query: query)
+        var text = ""
+        // Without a terminal each piece has a head: stream, three zeros, length.
+        while let head = frames.readInteger(as: UInt32.self), let length = frames.readInteger(as: UInt32.self) {
+            guard head & 0x00FF_FFFF == 0, let piece = frames.readString(length: Int(length)) else { break }
+            text += piece
+        }
+        return text
+    }
+
+    /// A filter as the engine wants it: `{"label":["a"]}`.
+    static func filters(_ filters: [String: [String]]) -> String {
+        let fields = filters.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.list($0.value.map { .string($0) })) }
+        return JSONValue.object(fields).compact
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import FoundationEssentials
+package import NIOCore
+import NIOHTTP1
+import Synchronization
+
+/// An image that an engine has.
+struct DockerImage: Decodable, Sendable {
+    let id: String
+
+    private enum CodingKeys: String, CodingKey {
+        case id = "Id"
+    }
+}
+
+/// A line of an answer that tells how far a pull or import has got.
+private struct PullLine: Decodable {
+    struct Detail: Decodable {
+        let current: Int64?
+        let total: Int64?
+    }
+
+    struct Failure: Decodable {
+        let message: String?
+    }
+
+    let id: String?
+    let status: String?
+    let progressDetail: Detail?
+    let error: String?
+    let errorDetail: Failure?
+}
+
+/// How far a pull has got, over all layers that the engine has told of.
+package struct PullProgress: Sendable, Equatable {
+    private var layers: [String: (done: Int64, total: Int64)] = [:]
+
+    package init() {}
+
+    package var bytesDone: Int64 { layers.values.reduce(0) { $0 + $1.done } }
+    package var bytesTotal: Int64 { layers.values.reduce(0) { $0 + $1.total } }
+
+    package static func == (left: PullProgress, right: PullProgress) -> Bool {
+        left.bytesDone == right.bytesDone && left.bytesTotal == right.bytesTotal
+    }
+
+    /// Takes note of a line; throws `DockerError` when that says that the pull has failed.
+    private mutating func note(_ line: PullLine) throws {
+        if let message = line.errorDetail?.message ?? line.error { throw DockerError(.failed, message) }
+        guard let layer = line.id, layers.count < 1000 || layers[layer] != nil else { return }
+        switch line.status {
+        case "Downloading":
+            guard let total = line.progressDetail?.total, total > 0 else { return }
+            layers[layer] = (min(line.progressDetail?.current ?? 0, total), total)
+        case "Download complete", "Pull complete":
+            if let known = layers[layer] { layers[layer] = (known.total, known.total) }
+        default: break
+        }
+    }
+
+    /// As `note`, of a line as the engine sent it.
+    mutating func read(_ line: ByteBuffer) throws {
+        try note(try DockerClient.decode(line))
+    }
+}
+
+extension DockerClient {
+    /// Nil when the engine does not have it.
+    func image(_ name: String) async throws -> DockerImage? {
+        do {
+            return try await value(.GET, "/images/\(name)/json", within: .seconds(5))
+        } catch let error as DockerError where error.isNotFound {
+            return nil
+        }
+    }
+
+    /// Fetches an image from its registry; a failure that comes in the middle is thrown as well.
+    func pull(
+        _ image: ImageReference,
+        credentials: RegistryCredentials? = nil,
+        within limit: Duration = .seconds(1800),
+        progress: @escaping @Sendable (PullProgress) async -> Void = { _ in }
+    ) async throws {
+        var headers: [(String, String)] = []
+        if let credentials { headers.append(("X-Registry-Auth", credentials.header)) }
+        let state = Mutex(PullProgress())
+        let query = [("fromImage", image.name), ("tag", image.tag)]
+        try await lines(.POST, "/images/create", query: query, headers: headers, within: limit) { line in
+            let news: PullProgress? = try state.withLock { state in
+                let before = state
+                try state.read(line)
+                return state == before ? nil : state
+            }
+            if let news { await progress(news) }
+        }
+    }
+
+    /// Makes an image of a file system.
+    ///
+    /// - Parameter changes: as in a Dockerfile, for example `ENV A=b`.
+    package func importImage(
+        _ tar: AsyncThrowingStream<ByteBuffer, any Error>,
+        as image: ImageReference,
+        changes: [String] = []
+    ) async throws {
+        let query =
+            [("fromSrc", "-"), ("repo", image.name), ("tag", image.tag)] + changes.map { ("changes", $0) }
+        try await lines(.POST, "/images/create", query: query, body: .stream(tar), within: .seconds(600)) { line in
+            var state = PullProgress()
+            try state.read(line)
+        }
+    }
+
+    /// One that is not there is removed already.
+    package func removeImage(_ image: ImageReference) async throws {
+        do {
+            _ = try await call(.DELETE, "/images/\(image)", query: [("force", "1")], within: .seconds(120))
+        } catch let error as DockerError where error.isNotFound {
+            return
+        }
+    }
+}
+
+/// The name of an image: registry, repository, and tag or digest.
+package struct ImageReference: Sendable, Equatable, CustomStringConvertible {
+    /// With its registry, where one is named.
+    let name: String
+    /// Or the digest.
+    let tag: String
+
+    /// Nil for what is no name.
+    package init?(_ text: String) {
+        let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/:@".utf8)
+        guard !text.isEmpty, text.utf8.count <= 512, text.utf8.allSatisfy({ plain.contains($0) }),
+            text.first != "/", text.first != "-", !text.contains("//"), !text.contains("..")
+        else { return nil }
+        if let at = text.firstIndex(of: "@") {
+            name = String(text[..<at])
+            tag = String(text[text.index(after: at)...])
+        } else if let colon = text.lastIndex(of: ":"), !text[colon...].contains("/") {
+            name = String(text[..<colon])
+            tag = String(text[text.index(after: colon)...])
+        } else {
+            name = text
+            tag = "latest"
+        }
+        guard !name.isEmpty, !tag.isEmpty else { return nil }
+    }
+
+    package var description: String { name + (tag.contains(":") ? "@" : ":") + tag }
+
+    /// Where it comes from; `docker.io` when none is named.
+    var registry: String {
+        let first = name.split(separator: "/").first.map { String($0) } ?? ""
+        let isRegistry = name.contains("/") && (first.contains(".") || first.contains(":") || first == "localhost")
+        return isRegistry ? first : "docker.io"
+    }
+
+    /// Whether it only ever exists where it was built.
+    var isLocal: Bool { name.hasPrefix("discobot-local/") || name == "sha256" }
+}

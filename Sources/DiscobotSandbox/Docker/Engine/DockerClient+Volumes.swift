@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import FoundationEssentials
+import NIOHTTP1
+
+/// A volume of an engine.
+struct DockerVolume: Decodable, Sendable {
+    let name: String
+    let labels: [String: String]?
+
+    private enum CodingKeys: String, CodingKey {
+        case name = "Name"
+        case labels = "Labels"
+    }
+}
+
+extension DockerClient {
+    /// One that is there stays as it is; returns it.
+    func createVolume(_ name: String, labels: [String: String]) async throws -> DockerVolume {
+        let settings: JSONValue = ["Name": .string(name), "Labels": .labels(labels)]
+        return try await value(.POST, "/volumes/create", body: .json(settings))
+    }
+
+    /// One that is not there is removed already; one that is in use is refused with 409.
+    func removeVolume(_ name: String) async throws {
+        do {
+            _ = try await call(.DELETE, "/volumes/\(name)", within: .seconds(120))
+        } catch let error as DockerError where error.isNotFound {
+            return
+        }
+    }
+
+    func volumes(label: String) async throws -> [DockerVolume] {
+        struct Answer: Decodable, Sendable {
+            let volumes: [DockerVolume]?
+
+            private enum CodingKeys: String, CodingKey {
+                case volumes = "Volumes"
+            }
+        }
+        let query = [("filters", Self.filters(["label": [label]]))]
+        let answer: Answer = try await value(.GET, "/volumes", query: query)
+        return answer.volumes ?? []
+    }
+}
+
+extension JSONValue {
+    static func labels(_ labels: [String: String]) -> JSONValue {
+        .object(labels.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
+    }
+
+    /// Without spaces.
+    var compact: String {
+        (try? String(decoding: JSONEncoder().encode(self), as: UTF8.self)) ?? ""
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why a call to a Docker Engine failed.
+package struct DockerError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: Sendable, Equatable {
+        /// Nobody answers, or no longer.
+        case unreachable
+        case timedOut
+        case invalidAnswer
+        /// The engine refused, with an HTTP status.
+        case refused(status: Int)
+        /// The engine gave up what it had begun, such as a pull.
+        case failed
+    }
+
+    package let code: Code
+    /// The engine's own, where it said something; may be shown to users.
+    package let message: String
+
+    init(_ code: Code, _ message: String) {
+        self.code = code
+        // An engine may quote whatever a registry has answered.
+        self.message = String(message.prefix(1000))
+    }
+
+    package var description: String { message }
+    package var isNotFound: Bool { code == .refused(status: 404) }
+    package var isConflict: Bool { code == .refused(status: 409) }
+}
+
+extension DockerError {
+    var sandboxError: SandboxError {
+        switch code {
+        case .unreachable: SandboxError(.unavailable, message)
+        case .timedOut: SandboxError(.timedOut, message)
+        case .invalidAnswer, .failed, .refused: SandboxError(.failed, "Docker: \(message)")
+        }
+    }
+}

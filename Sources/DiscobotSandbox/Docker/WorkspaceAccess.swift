@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// Whether a sandbox's user can read a workspace.
+enum WorkspaceAccess {
+    /// Throws `SandboxError` that names what cannot be read, and what helps.
+    static func check(_ path: String, for user: DockerUser) throws {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            throw SandboxError(.startFailed, "the workspace's directory \(path) is not there")
+        }
+        for place in [path, path + "/.git", path + "/.git/objects"] where stat(place, &status) == 0 {
+            let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+            guard allows(status, user, isDirectory ? 0o5 : 0o4) else {
+                throw SandboxError(
+                    .startFailed,
+                    "the sandbox's user \(user) cannot read \(place); let it, for example by chmod -R o+rX \(path)"
+                )
+            }
+        }
+    }
+
+    private static func allows(_ status: stat, _ user: DockerUser, _ bits: mode_t) -> Bool {
+        let mode =
+            if status.st_uid == uid_t(user.uid) {
+                status.st_mode >> 6
+            } else if status.st_gid == gid_t(user.gid) {
+                status.st_mode >> 3
+            } else {
+                status.st_mode
+            }
+        return mode & bits == bits
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// A Docker Engine of the tests' own, with an image that needs no registry.
+///
+/// It has namespaces, directories and a socket to itself, so it disturbs no other engine, and everything in it ends with
+/// the process of the tests. `DISCOBOT_TEST_DOCKER` may name one that runs already, as DOCKER_HOST does.
+package final class DockerEngine: Sendable {
+    package static let image = "discobot-local/test:1"
+    /// One for all tests of a process.
+    private static let sharing = Sharing()
+
+    /// As in DOCKER_HOST.
+    package let host: String
+    /// Nil for an engine that was there already.
+    private let directory: String?
+    private let supervisor: Int32?
+
+    private actor Sharing {
+        private var engine: Task<DockerEngine, any Error>?
+
+        func get() async throws -> DockerEngine {
+            if let engine { return try await engine.value }
+            let task = Task {
+                if let host = ProcessInfo.processInfo.environment["DISCOBOT_TEST_DOCKER"], !host.isEmpty {
+                    let engine = DockerEngine(host: host)
+                    try await engine.makeImage()
+                    return engine
+                }
+                return try await DockerEngine.start()
+            }
+            engine = task
+            return try await task.value
+        }
+    }
+
+    /// Throws when there is none: tests that need one fail then, and are not left out.
+    package static func shared() async throws -> DockerEngine { try await sharing.get() }
+
+    private init(host: String, directory: String? = nil, supervisor: Int32? = nil) {
+        self.host = host
+        self.directory = directory
+        self.supervisor = supervisor
+    }
+
+    /// Runs the engine again whenever it ends, so that tests may kill it. It is the first process of its namespace, so
+    /// all that it starts dies with it, and its standard input tells it when the tests have gone, however they went.
+    private static let script = #"""
+        directory=$0
+        ip link set lo up
+        engine() {
+            exec dockerd --host "unix://$directory/docker.sock" --data-root "$directory/data" \
+                --exec-root "$directory/exec" --pidfile "$directory/pid" --cgroup-parent "/$(basename "$directory")" \
+                >>"$directory/log" 2>&1 </dev/null
+        }
+        while :; do
+            containerd="$directory/exec/containerd/containerd.pid"
+            # The next engine would take what is left of it for one that is just starting.
+            if [ -e "$containerd" ]; then kill -KILL "$(cat "$containerd")" 2>/dev/null; fi
+            rm -f "$directory/pid" "$containerd"
+            engine &
+            echo $! >"$directory/engine"
+            wait $!
+            while [ -e "$directory/paused" ]; do sleep 0.05; done
+        done &
+        read -r end
+        """#
+
+    /// Starts one that is gone with this process.
+    package static func start() async throws -> DockerEngine {
+        let directory = "/tmp/discobot-docker-" + UUID().uuidString.prefix(8).lowercased()
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+        let supervisor = try spawn(directory)
+        let engine = DockerEngine(host: "unix://\(directory)/docker.sock", directory: directory, supervisor: supervisor)
+        do {
+            try await engine.waitUntilItAnswers()
+            try await engine.makeImage()
+        } catch {
+            engine.end()
+            throw error
+        }
+        return engine
+    }
+
+    /// A shell outside of the namespaces waits for the end of the engine and removes what that has left.
+    private static func spawn(_ directory: String) throws -> Int32 {
+        var pipe: [Int32] = [0, 0]
+        guard Glibc.pipe(&pipe) == 0 else { throw Shell.Failed(description: "no pipe") }
+        _ = fcntl(pipe[1], F_SETFD, FD_CLOEXEC)
+        defer { close(pipe[0]) }
+        let cleanup = #"""
+            unshare --mount --net --pid --fork --kill-child --mount-proc sh -c "$1" "$0"
+            for try in 1 2 3 4 5; do
+                find /sys/fs/cgroup -depth -type d -path "*/$(basename "$0")*" -exec rmdir {} + 2>/dev/null
+                rm -rf --one-file-system "$0" && break
+                sleep 0.2
+            done
+            """#
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, pipe[0], 0)
+        posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 2, "\(directory)/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        let arguments = ["/usr/bin/setsid", "sh", "-c", cleanup, directory, script]
+        var argv = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in argv { free(pointer) } }
+        var identifier: pid_t = 0
+        guard posix_spawn(&identifier, arguments[0], &actions, nil, &argv, environ) == 0 else {
+            throw Shell.Failed(description: "the Docker Engine cannot be started")
+        }
+        // The other end stays open as long as this process lives.
+        return pipe[1]
+    }
+
+    /// Ends it with all containers.
+    package func end() {
+        if let supervisor { close(supervisor) }
+    }
+
+    /// Ends the engine's process as a crash would; another one starts by itself, once `restart` is called.
+    package func kill() async throws {
+        guard let directory else { throw Shell.Failed(description: "that engine is not the tests' own") }
+        try await Shell.run(
+            #"""
+            touch "$0/paused"
+            for process in $(pgrep -f -- "--pidfile $0/pid"); do kill -KILL "$process"; done
+            """#,
+            directory
+        )
+    }
+
+    package func restart() async throws {
+        guard let directory else { return }
+        try FileManager.default.removeItem(atPath: "\(directory)/paused")
+        try await waitUntilItAnswers()
+    }
+
+    /// Asking is all a client can do.
+    private func waitUntilItAnswers() async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            if (try? await docker("version")) != nil { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let log = directory.flatMap { try? String(contentsOfFile: "\($0)/log", encoding: .utf8) } ?? ""
+        throw Shell.Failed(
+            description: "no Docker Engine answers at \(host); tests need the package docker.io and root, or "
+                + "DISCOBOT_TEST_DOCKER. \(log.suffix(2000))"
+        )
+    }
+
+    private func makeImage() async throws {
+        if (try? await docker("image", "inspect", Self.image)) != nil { return }
+        let script = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../../scripts/make-test-image"
+        )
+        try await Shell.run(
+            #""$0" | docker -H "$1" import --change "ENV IMAGE_VARIABLE=kept" - "$2""#,
+            script.path,
+            host,
+            Self.image
+        )
+    }
+
+    /// Runs Docker's own client; returns what it prints, throws when it fails.
+    @discardableResult
+    package func docker(_ arguments: String...) async throws -> String {
+        let quoted = arguments.map { "'" + $0.replacingOccurrences(of: "'", with: #"'\''"#) + "'" }
+        return try await Shell.run("docker -H \"$0\" \(quoted.joined(separator: " "))", host)
+    }
+
+    /// Runs a script of `sh` in the engine's network, where the host is what the engine takes for it.
+    @discardableResult
+    package func onHost(_ script: String) async throws -> String {
+        guard let directory else { return try await Shell.run(script) }
+        return try await Shell.run(
+            #"nsenter --net="/proc/$(pgrep -o -f -- "--pidfile $0/pid")/ns/net" sh -ec "$1""#,
+            directory,
+            script
+        )
+    }
+}

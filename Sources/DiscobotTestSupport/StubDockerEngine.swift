@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Synchronization
+
+/// Answers on a unix socket as a test says, for what no real engine answers at will.
+package final class StubDockerEngine: Sendable {
+    package enum Answer: Sendable {
+        /// A whole answer in JSON.
+        case json(Int, String)
+        /// Bytes as they are, after which the connection ends.
+        case raw(String)
+        /// Bytes as they are, after which nothing follows.
+        case stalled(String)
+        case hangup
+    }
+
+    package let path: String
+    private let descriptor: Int32
+    private let seen = Mutex<[String]>([])
+    private let held = Mutex<[Int32]>([])
+    private let answer: @Sendable (String) -> Answer
+
+    /// - Parameter answer: to a request line without version, such as `GET /containers/x/json`; `/_ping` is answered
+    ///   anyway.
+    package init(in directory: TemporaryDirectory, answer: @escaping @Sendable (String) -> Answer) throws {
+        path = directory.file("stub.sock")
+        self.answer = answer
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+        let descriptor = descriptor
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0 && listen(descriptor, 16) == 0
+            }
+        }
+        guard isBound else { throw Shell.Failed(description: "no socket") }
+        Thread.detachNewThread { [weak self] in
+            while true {
+                let peer = accept(descriptor, nil, nil)
+                guard peer >= 0, let self else { return }
+                Thread.detachNewThread { self.serve(peer) }
+            }
+        }
+    }
+
+    /// Ends the socket and all connections.
+    package func close() {
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        Glibc.close(descriptor)
+        unlink(path)
+        held.withLock { held in
+            for peer in held { Glibc.close(peer) }
+            held = []
+        }
+    }
+
+    /// The requests so far, each with its head and what came with that.
+    package var requests: [String] { seen.withLock { $0 } }
+
+    private func serve(_ peer: Int32) {
+        var head = ""
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while !head.contains("\r\n\r\n") {
+            let count = recv(peer, &buffer, buffer.count, 0)
+            guard count > 0 else { return _ = Glibc.close(peer) }
+            head += String(decoding: buffer.prefix(count), as: UTF8.self)
+        }
+        seen.withLock { $0.append(head) }
+        let parts = head.prefix { $0 != "\r\n" }.split(separator: " ")
+        let isPing = parts.count > 1 && parts[1] == "/_ping"
+        let path = parts.count > 1 && parts[1].hasPrefix("/v") ? parts[1].dropFirst(2).drop { $0 != "/" } : parts[1]
+        let answer = isPing ? .raw(Self.ping) : answer("\(parts[0]) \(path)")
+        switch answer {
+        case .json(let status, let body):
+            write(
+                "HTTP/1.1 \(status) Status\r\nContent-Type: application/json\r\nConnection: close\r\n"
+                    + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)",
+                to: peer
+            )
+        case .raw(let text): write(text, to: peer)
+        case .stalled(let text):
+            write(text, to: peer)
+            return held.withLock { $0.append(peer) }
+        case .hangup: break
+        }
+        Glibc.close(peer)
+    }
+
+    private func write(_ text: String, to peer: Int32) {
+        let bytes = Array(text.utf8)
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                send(peer, $0.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return }
+            sent += count
+        }
+    }
+
+    private static let ping =
+        "HTTP/1.1 200 OK\r\nApi-Version: 1.99\r\nConnection: close\r\nContent-Length: 2\r\n\r\nOK"
+
+    /// The head of an answer that goes on until the connection ends.
+    package static let streamHead = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotSandbox
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// A provider with sandboxes of a test's own, on a real engine.
+struct DockerFixture: Sendable {
+    let engine: DockerEngine
+    let provider: DockerSandboxProvider
+    let directory: TemporaryDirectory
+
+    /// Runs `body`; afterwards nothing of this provider's is on the engine any more.
+    static func with(
+        script: String = ProviderKind.service,
+        engine: DockerEngine? = nil,
+        configure: (inout DockerSandboxProvider.Configuration) -> Void = { _ in },
+        _ body: (DockerFixture) async throws -> Void
+    ) async throws {
+        let engine = if let engine { engine } else { try await DockerEngine.shared() }
+        try await TemporaryDirectory.with { directory in
+            let provider = try await ProviderKind.docker(
+                directory,
+                script: script,
+                engine: engine,
+                configure: configure
+            )
+            let fixture = DockerFixture(engine: engine, provider: provider, directory: directory)
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
+            for sandbox in try await provider.sandboxes() {
+                try await provider.remove(sandbox.sessionID, keepingData: false)
+            }
+            for project in ["local", "other"] { try await provider.removeCache(of: ID(rawValue: project)) }
+            #expect(try await fixture.leftovers().isEmpty)
+            try result.get()
+        }
+    }
+
+    /// Makes and starts a sandbox.
+    func run(
+        _ id: ID<Session> = .random(),
+        project: ID<Project> = "local",
+        network: SandboxSpecification.Network = .none,
+        limits: SandboxSpecification.Limits = .init()
+    ) async throws -> ID<Session> {
+        try await create(id, project: project, network: network, limits: limits)
+        try await provider.start(id)
+        return id
+    }
+
+    func create(
+        _ id: ID<Session>,
+        project: ID<Project> = "local",
+        network: SandboxSpecification.Network = .none,
+        limits: SandboxSpecification.Limits = .init()
+    ) async throws {
+        try await provider.create(
+            SandboxSpecification(
+                sessionID: id,
+                projectID: project,
+                workspaceID: "workspace",
+                workspacePath: try ProviderKind.docker.specification(id, directory).workspacePath,
+                workspaceSource: directory.path,
+                workspaceCommit: nil,
+                secretVerifier: "salt:hash",
+                network: network,
+                limits: limits
+            )
+        )
+    }
+
+    /// What a script prints in a sandbox, without the last end of line.
+    func output(of script: String, in id: ID<Session>) async throws -> String {
+        let name = Self.container(id)
+        return try await engine.docker("exec", name, "sh", "-c", "{ \(script)\n} 2>&1 || true")
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// A part of what the engine tells of a sandbox, in Go's template language.
+    func inspect(_ id: ID<Session>, _ template: String) async throws -> String {
+        try await engine.docker("inspect", "--format", template, Self.container(id))
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    static func container(_ id: ID<Session>) -> String { "discobot-session-\(id)" }
+
+    /// What the engine has of this provider's, and what is left of the sandboxes' files.
+    func leftovers() async throws -> [String] {
+        guard directory.exists("sandboxes/server") else { return [] }
+        let note = try String(contentsOfFile: directory.file("sandboxes/server"), encoding: .utf8)
+        let label = "label=discobot.server=\(note.trimmingCharacters(in: .whitespacesAndNewlines))"
+        var found = try await engine.docker("ps", "-aq", "--filter", label)
+        found += try await engine.docker("volume", "ls", "-q", "--filter", label)
+        found += try await engine.docker("network", "ls", "-q", "--filter", label)
+        let files = try ["sessions", "run", "trash"].flatMap { try directory.contents("sandboxes/\($0)") }
+        return found.split(separator: "\n").map { String($0) } + files
+    }
+}

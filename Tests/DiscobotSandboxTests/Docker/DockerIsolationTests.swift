@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotSandbox
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// What programs in a container cannot do, and what they find.
+@Suite(.timeLimit(.minutes(3)), .serialized)
+struct DockerIsolationTests {
+    @Test func `the engine confirms each protection`() async throws {
+        try await DockerFixture.with {
+            $0.cpus = 1
+        } _: { fixture in
+            let limits = SandboxSpecification.Limits(memoryMegabytes: 128, processes: 100, fileMegabytes: 10)
+            let id = try await fixture.run(limits: limits)
+            let expected = [
+                "{{json .HostConfig.CapDrop}}": #"["ALL"]"#, "{{json .HostConfig.CapAdd}}": "null",
+                "{{json .HostConfig.SecurityOpt}}": #"["no-new-privileges"]"#,
+                "{{.HostConfig.Privileged}}": "false", "{{.HostConfig.Init}}": "true",
+                "{{.HostConfig.ReadonlyRootfs}}": "true", "{{.HostConfig.NetworkMode}}": "none",
+                "{{.HostConfig.IpcMode}}": "private", "{{.HostConfig.PidMode}}": "", "{{.HostConfig.PidsLimit}}": "100",
+                "{{.HostConfig.Memory}}": "134217728", "{{.HostConfig.MemorySwap}}": "134217728",
+                "{{.HostConfig.NanoCpus}}": "1000000000", "{{.HostConfig.ShmSize}}": "33554432",
+                "{{.HostConfig.RestartPolicy.Name}}": "no", "{{.Config.User}}": "1000:1000",
+                "{{len .HostConfig.PortBindings}}": "0",
+            ]
+            for (template, value) in expected {
+                #expect(try await fixture.inspect(id, template) == value, "\(template)")
+            }
+            #expect(try await fixture.inspect(id, "{{json .Config.Labels}}").contains("hash") == false)
+            let mounts = try await fixture.inspect(id, "{{range .Mounts}}{{.Destination}} {{.RW}}\n{{end}}")
+            #expect(
+                Set(mounts.split(separator: "\n").map { String($0) }) == [
+                    "/.data true", "/.data/cache true", "/.workspace false", "/etc/group false", "/etc/passwd false",
+                    "/run/discobot true",
+                ]
+            )
+        }
+    }
+
+    @Test func `programs have no rights, and a user with a name`() async throws {
+        try await DockerFixture.with { fixture in
+            let id = try await fixture.run()
+            let status = try await fixture.output(
+                of: "grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | cut -f 2 | xargs",
+                in: id
+            )
+            #expect(status == "0000000000000000 0000000000000000 0000000000000000 1 2")
+            #expect(try await fixture.output(of: "id -u; whoami; id -gn", in: id) == "1000\nagent\nagent")
+            #expect(try await fixture.output(of: "ulimit -c", in: id) == "0")
+            #expect(try await fixture.output(of: "cat /proc/1/comm", in: id) == "docker-init")
+        }
+    }
+
+    @Test func `only its own places can be written`() async throws {
+        try await DockerFixture.with { fixture in
+            let id = try await fixture.run()
+            for path in ["/.data/agent", "$HOME", "/.data/cache", "/tmp", "/var/tmp", "/dev/shm", "/run/discobot"] {
+                #expect(try await fixture.output(of: "touch \(path)/x && echo yes", in: id) == "yes", "\(path)")
+            }
+            for path in ["/", "/.data", "/.workspace", "/etc", "/usr", "/.discobot", "/run", "/proc/sys/kernel"] {
+                #expect(
+                    try await fixture.output(of: "touch \(path)/x 2>/dev/null || echo no", in: id) == "no",
+                    "\(path)"
+                )
+            }
+        }
+    }
+
+    @Test func `the image's own environment stays, beside the runtime's`() async throws {
+        try await DockerFixture.with { fixture in
+            let id = try await fixture.run()
+            let environment = try await fixture.output(of: "env", in: id).split(separator: "\n").map { String($0) }
+            for line in [
+                "IMAGE_VARIABLE=kept", "SESSION_ID=\(id)", "DISCOBOT_SECRET=salt:hash", "WORKSPACE_PATH=/.workspace",
+                "DISCOBOT_DATA_DIR=/.data/agent", "DISCOBOT_SOCKET=/run/discobot/agent.sock", "HOME=/.data/agent/home",
+                "USER=agent", "HOSTNAME=discobot",
+            ] { #expect(environment.contains(line), "\(line)") }
+        }
+    }
+
+    /// Serves something on port 9418, on all addresses.
+    private static let listening = "git daemon --reuseaddr --base-path=/tmp --detach --pid-file=/tmp/pid"
+
+    private func connect(to address: String) -> String {
+        "timeout 2 bash -c 'echo >/dev/tcp/\(address)/9418' 2>/dev/null && echo open || echo closed"
+    }
+
+    @Test func `sandboxes do not reach each other, in one project or two`() async throws {
+        try await DockerFixture.with { fixture in
+            let server = try await fixture.run(network: .internet)
+            let sibling = try await fixture.run(network: .internet)
+            let stranger = try await fixture.run(project: "other", network: .internet)
+            let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+            let address = try await fixture.inspect(server, template)
+            #expect(address.contains("."))
+            _ = try await fixture.output(of: Self.listening, in: server)
+            // It does listen, and the host can see it.
+            #expect(try await fixture.output(of: connect(to: address), in: server) == "open")
+            #expect(try await fixture.engine.onHost(connect(to: address)).contains("open"))
+            #expect(try await fixture.output(of: connect(to: address), in: sibling) == "closed")
+            #expect(try await fixture.output(of: connect(to: address), in: stranger) == "closed")
+        }
+    }
+
+    @Test func `the network none has nothing but itself`() async throws {
+        try await DockerFixture.with { fixture in
+            let id = try await fixture.run()
+            #expect(try await fixture.output(of: "ls /sys/class/net | xargs", in: id) == "lo")
+        }
+    }
+
+    @Test func `a network that the user has made is used as it is`() async throws {
+        let engine = try await DockerEngine.shared()
+        let name = "own-\(UUID().uuidString.prefix(8).lowercased())"
+        try await engine.docker("network", "create", name)
+        try await DockerFixture.with {
+            $0.network = name
+        } _: { fixture in
+            let id = try await fixture.run(network: .internet)
+            #expect(try await fixture.inspect(id, "{{.HostConfig.NetworkMode}}") == name)
+        }
+        try await engine.docker("network", "rm", name)
+    }
+
+    @Test func `without a cache there is none, and with a writable root that can be written by its owner only`()
+        async throws
+    {
+        try await DockerFixture.with {
+            $0.isCacheEnabled = false
+            $0.isRootReadOnly = false
+        } _: { fixture in
+            let id = try await fixture.run()
+            #expect(try await fixture.output(of: "[ -e /.data/cache ] || echo none", in: id) == "none")
+            #expect(try await fixture.output(of: "touch /tmp/x && echo yes", in: id) == "yes")
+            #expect(try await fixture.output(of: "touch /etc/x 2>/dev/null || echo no", in: id) == "no")
+        }
+    }
+}

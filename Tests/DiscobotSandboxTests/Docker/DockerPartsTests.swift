@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotTestSupport
+import Foundation
+import NIOCore
+import Testing
+
+@testable import DiscobotSandbox
+
+struct DockerPartsTests {
+    @Test func `hosts are read as Docker's own client reads them`() {
+        #expect(DockerAddress(host: "") == .unix(path: "/var/run/docker.sock"))
+        #expect(DockerAddress(host: "unix:///a/b") == .unix(path: "/a/b"))
+        #expect(DockerAddress(host: "/a/b") == .unix(path: "/a/b"))
+        let plain = DockerAddress.tcp(host: "h", port: 2375, certificates: nil, isVerified: false)
+        #expect(DockerAddress(host: "tcp://h") == plain)
+        let encrypted = DockerAddress.tcp(host: "h", port: 99, certificates: "/c", isVerified: true)
+        #expect(DockerAddress(host: "tcp://h:99", certificates: "/c", isVerified: true) == encrypted)
+        let bracketed = DockerAddress.tcp(host: "[::1]", port: 1, certificates: nil, isVerified: false)
+        #expect(DockerAddress(host: "tcp://[::1]:1") == bracketed)
+        for host in ["ssh://h", "npipe://x", "tcp://", "tcp://h:x", "tcp://h:70000", "h", "unix:/x"] {
+            #expect(DockerAddress(host: host) == nil, "\(host)")
+        }
+    }
+
+    @Test func `names of images fall into registry, repository and tag`() throws {
+        let cases: [(String, String, String)] = [
+            ("debian", "docker.io", "debian:latest"), ("debian:12", "docker.io", "debian:12"),
+            ("me/app", "docker.io", "me/app:latest"), ("localhost/app:1", "localhost", "localhost/app:1"),
+            ("r.test:5000/a/b", "r.test:5000", "r.test:5000/a/b:latest"),
+            ("r.test/a@sha256:00ff", "r.test", "r.test/a@sha256:00ff"),
+        ]
+        for (text, registry, description) in cases {
+            let image = try #require(ImageReference(text))
+            #expect(image.registry == registry)
+            #expect(image.description == description)
+        }
+        #expect(try #require(ImageReference("discobot-local/sandbox")).isLocal)
+        for text in ["", "a b", "/a", "a?b", "a/../b", "-a", "a:", "@sha256:1", "a//b"] {
+            #expect(ImageReference(text) == nil, "\(text)")
+        }
+    }
+
+    @Test func `versions are compared by number`() {
+        #expect(DockerVersion("1.9").map { $0 < DockerVersion(1, 41) } == true)
+        for text in ["", "1", "1.x", "1.2.3", "-1.2"] { #expect(DockerVersion(text) == nil) }
+    }
+
+    @Test func `credentials are taken from the settings of Docker's own client`() async throws {
+        let auth = Data("user:pass:word".utf8).base64EncodedString()
+        let json = """
+            {"auths":{"r.test":{"auth":"\(auth)"},"https://index.docker.io/v1/":{"identitytoken":"token"},"x":{}}}
+            """
+        let settings = try #require(DockerSettings(json: json))
+        let found = try #require(try await settings.credentials(for: "r.test"))
+        #expect(found.user == "user")
+        #expect(found.password == "pass:word")
+        #expect(try await settings.credentials(for: "docker.io")?.identityToken == "token")
+        #expect(try await settings.credentials(for: "other.test") == nil)
+        #expect(try await settings.credentials(for: "x") == nil)
+        #expect(DockerSettings(json: "nonsense") == nil)
+        let header = found.header.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
+        let decoded = String(decoding: try #require(Data(base64Encoded: header)), as: UTF8.self)
+        #expect(decoded.contains(#""username":"user""#))
+    }
+
+    @Test func `a user is added to an image's users, once`() {
+        let line = "agent:x:1000:1000:agent:/h:/bin/sh"
+        #expect(DockerSandboxProvider.adding(line, id: 1000, to: "root:x:0:0::/:\n") == "root:x:0:0::/:\n\(line)\n")
+        #expect(DockerSandboxProvider.adding(line, id: 1000, to: "a:x:1:1:::") == "a:x:1:1:::\n\(line)\n")
+        let node = "node:x:1000:1000::/home/node:/bin/bash\n"
+        #expect(DockerSandboxProvider.adding(line, id: 1000, to: node) == node)
+    }
+
+    @Test func `archives of directories are what tar reads`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let archive = DockerTar.directories(["agent", "agent/home"], owner: DockerUser(uid: 1000, gid: 65534))
+            try Data(archive.readableBytesView).write(to: URL(filePath: directory.file("a.tar")))
+            let listing = try await Shell.run(#"tar --numeric-owner -tvf "$0""#, directory.file("a.tar"))
+            let lines = listing.split(separator: "\n")
+            #expect(lines.count == 2)
+            #expect(lines.allSatisfy { $0.hasPrefix("drwx------ 1000/65534") })
+            #expect(lines.last?.hasSuffix(" agent/home/") == true)
+            try directory.write("root:x:0:0\n", to: "passwd")
+            try await Shell.run(#"cd "$0" && tar -cf b.tar passwd"#, directory.path)
+            let bytes = try Data(contentsOf: URL(filePath: directory.file("b.tar")))
+            #expect(DockerTar.firstFile(ByteBuffer(bytes: bytes)) == "root:x:0:0\n")
+        }
+    }
+
+    @Test(arguments: [
+        (
+            #"{"Status":"created","ExitCode":0,"OOMKilled":false,"Error":"","StartedAt":"0001-01-01T00:00:00Z"}"#,
+            "created"
+        ),
+        (#"{"Status":"created","ExitCode":127,"OOMKilled":false,"Error":"no file"}"#, "failed: no file"),
+        (#"{"Status":"running","ExitCode":0,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "running"),
+        (#"{"Status":"paused","ExitCode":0,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
+        (#"{"Status":"exited","ExitCode":0,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
+        (#"{"Status":"exited","ExitCode":137,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
+        (#"{"Status":"exited","ExitCode":143,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
+        (
+            #"{"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":"2026-01-01T00:00:00.5Z"}"#,
+            "failed: ran out of memory"
+        ),
+        (
+            #"{"Status":"exited","ExitCode":1,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#,
+            "failed: exited with code 1: why"
+        ),
+        (
+            #"{"Status":"dead","ExitCode":0,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#,
+            "failed: the Docker Engine could not remove it"
+        ),
+    ])
+    func `a container's state says what has happened`(state: String, expected: String) throws {
+        let json = #"{"Id":"1","Created":"2026-01-01T00:00:00.123456789Z","State":\#(state),"Config":{"Image":"i"}}"#
+        let container = try JSONDecoder().decode(DockerContainer.self, from: Data(json.utf8))
+        let status = container.status(wasAsked: false)
+        let text = status == .failed ? "failed: \(container.failure(log: "why\n"))" : status.rawValue
+        #expect(text == expected)
+        let sandbox = container.sandbox(of: "s", wasAsked: false, failure: nil)
+        #expect(sandbox.createdAt.rfc3339 == "2026-01-01T00:00:00.123Z")
+        #expect(container.status(wasAsked: true) != .failed || container.state.status != "exited")
+    }
+}

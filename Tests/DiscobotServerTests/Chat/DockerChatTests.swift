@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// Conversations in containers, and what becomes of them when something is killed.
+@Suite(.timeLimit(.minutes(5)), .serialized)
+struct DockerChatTests {
+    private func with(engine: DockerEngine? = nil, _ body: (ChatFixture, DockerEngine) async throws -> Void)
+        async throws
+    {
+        let engine = if let engine { engine } else { try await DockerEngine.shared() }
+        let setting = ChatFixture.Setting(
+            provider: "docker",
+            environment: ["DOCKER_HOST": engine.host, "SANDBOX_IMAGE": DockerEngine.image]
+        )
+        var mark = ""
+        try await ChatFixture.with(setting) { fixture in
+            mark = fixture.mark
+            try await body(fixture, engine)
+        }
+        #expect(try await engine.docker("ps", "-aq", "--filter", "name=\(mark)") == "")
+        #expect(try await engine.docker("volume", "ls", "-q", "--filter", "name=\(mark)") == "")
+    }
+
+    enum Victim: CaseIterable {
+        case runtime, container, removedContainer, serverAndContainer
+    }
+
+    private func kill(_ victim: Victim, _ session: String, _ fixture: ChatFixture, _ engine: DockerEngine) async throws
+    {
+        let name = "discobot-session-\(session)"
+        switch victim {
+        case .runtime: try fixture.processes(of: session).runtime.kill()
+        case .container: try await engine.docker("kill", name)
+        case .removedContainer: try await engine.docker("rm", "-f", name)
+        case .serverAndContainer:
+            fixture.server.kill()
+            try await engine.docker("rm", "-f", name)
+            try await fixture.startServer()
+        }
+    }
+
+    @Test(arguments: Victim.allCases)
+    func `an answer ends with an error where its container is killed, and the next one is whole`(
+        victim: Victim
+    ) async throws {
+        try await with { fixture, engine in
+            let session = fixture.newSession()
+            let first = try await fixture.talk("echo kept > file; echo first", in: session)
+            #expect(first.text == "first\n")
+            let progress = Progress()
+            async let answer = fixture.talk(ChatFixture.numbers(1000), in: session, progress: progress)
+            await progress.reach(20)
+            try await kill(victim, session, fixture, engine)
+            let broken = try await answer
+            try await broken.expectNumbers(1000)
+            #expect(broken.types.last == "error")
+            #expect(broken.error?.isEmpty == false)
+            let next = try await fixture.talk("cat file", in: session)
+            #expect(next.text == "kept\n")
+            try await fixture.expectHistory(of: session, [first, broken, next])
+        }
+    }
+
+    @Test func `a server that is killed again and again loses nothing of three answers`() async throws {
+        try await with { fixture, _ in
+            let count = 120
+            let progress = Progress()
+            let sessions = (0..<3).map { _ in fixture.newSession() }
+            try await withThrowingTaskGroup(of: ChatAnswer.self) { group in
+                for session in sessions {
+                    group.addTask {
+                        try await fixture.talk(ChatFixture.numbers(count), in: session, progress: progress)
+                    }
+                }
+                for frames in [1, 40, 150] {
+                    await progress.reach(frames)
+                    try await fixture.restartServer()
+                }
+                for try await answer in group {
+                    try await answer.expectNumbers(count)
+                    #expect(answer.types.last == "finish")
+                }
+            }
+        }
+    }
+
+    @Test func `an engine that is killed while sessions chat costs no data`() async throws {
+        let engine = try await DockerEngine.start()
+        defer { engine.end() }
+        try await with(engine: engine) { fixture, engine in
+            let session = fixture.newSession()
+            let first = try await fixture.talk("echo kept > file; echo first", in: session)
+            let progress = Progress()
+            async let answer = fixture.talk(ChatFixture.numbers(1000), in: session, progress: progress)
+            await progress.reach(20)
+            try await engine.kill()
+            try await engine.restart()
+            let broken = try await answer
+            try await broken.expectNumbers(1000)
+            let next = try await fixture.talk("cat file", in: session)
+            #expect(next.text == "kept\n")
+            try await fixture.expectHistory(of: session, [first, broken, next])
+        }
+    }
+}
