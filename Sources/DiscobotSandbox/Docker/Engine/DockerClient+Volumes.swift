@@ -7,10 +7,16 @@ import NIOHTTP1
 /// A volume of an engine.
 struct DockerVolume: Decodable, Sendable {
     let name: String
+    let driver: String
+    let mountpoint: String
+    let createdAt: String?
     let labels: [String: String]?
 
     private enum CodingKeys: String, CodingKey {
         case name = "Name"
+        case driver = "Driver"
+        case mountpoint = "Mountpoint"
+        case createdAt = "CreatedAt"
         case labels = "Labels"
     }
 }
