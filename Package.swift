@@ -172,7 +172,9 @@ let package = Package(
         .testTarget(
             name: "DiscobotAPITests",
             dependencies: [
-                "DiscobotAPI", "DiscobotModel", "DiscobotStore", "DiscobotTestSupport", "discobot-server", httpTypes,
+                "DiscobotAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotStore", "DiscobotTestSupport",
+                "discobot-server",
+                httpTypes,
             ]
         ),
         .testTarget(

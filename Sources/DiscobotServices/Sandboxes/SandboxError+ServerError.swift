@@ -18,7 +18,8 @@ extension ServerError {
     init(_ error: SandboxError) {
         let code: Code =
             switch error.code {
-            case .notFound, .notRunning, .startFailed, .failed, .invalidImage, .resourceLimit: .operationFailed
+            // What is in use now may not be so later, so whoever works for it tries again.
+            case .notFound, .notRunning, .startFailed, .failed, .invalidImage, .resourceLimit, .inUse: .operationFailed
             case .unavailable: .unavailable
             case .inUse: .conflict
             case .timedOut: .timedOut
