@@ -18,7 +18,6 @@ package struct APIServices: Sendable {
     package let agents: AgentService
     package let sessions: SessionService
     package let chat: ChatService
-    package let sandboxes: SandboxService
     package let events: EventBroker
     package let sandboxes: SandboxService
     package let status: StatusService
@@ -33,7 +32,6 @@ package struct APIServices: Sendable {
         agents: AgentService,
         sessions: SessionService,
         chat: ChatService,
-        sandboxes: SandboxService,
         events: EventBroker,
         sandboxes: SandboxService,
         status: StatusService
@@ -47,7 +45,6 @@ package struct APIServices: Sendable {
         self.agents = agents
         self.sessions = sessions
         self.chat = chat
-        self.sandboxes = sandboxes
         self.events = events
         self.sandboxes = sandboxes
         self.status = status

@@ -39,31 +39,6 @@ package protocol SandboxProvider: Sendable {
     func removeCache(of project: ID<Project>) async throws
 }
 
-/// A place for what is slow to fetch and can be lost, such as packages.
-package struct SandboxCache: Sendable, Equatable {
-    package let name: String
-    /// What keeps it.
-    package let driver: String
-    /// Where it is on the machine that keeps it.
-    package let path: String
-    package let createdAt: Timestamp?
-    package let labels: [String: String]
-
-    package init(
-        name: String,
-        driver: String,
-        path: String,
-        createdAt: Timestamp? = nil,
-        labels: [String: String] = [:]
-    ) {
-        self.name = name
-        self.driver = driver
-        self.path = path
-        self.createdAt = createdAt
-        self.labels = labels
-    }
-}
-
 /// What a sandbox is made of.
 package struct SandboxSpecification: Sendable, Equatable, Codable {
     package typealias Network = Workspace.Network

@@ -96,7 +96,6 @@ private struct Parts {
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
-            sandboxes: sandboxes,
             events: events,
             sandboxes: sandboxes,
             status: StatusService(store: store, providers: providers, startup: startup)

@@ -92,4 +92,41 @@ struct CacheRoutesTests {
             expectSuccess(try await server.client.delete(Self.path))
         }
     }
+
+    @Test(arguments: ["local", "docker"])
+    func `a cache is listed, stays while there are sandboxes, and goes then`(provider: String) async throws {
+        let engine = provider == "docker" ? try await DockerEngine.shared() : nil
+        try await TestServer.with {
+            guard let engine else { return }
+            $0.docker.address = .unix(path: String(engine.host.dropFirst("unix://".count)))
+            $0.docker.image = DockerEngine.image
+        } _: { server in
+            let client = server.client
+            let workspace = try await client.makeChatWorkspace(
+                try await server.directory.makeRepository(),
+                provider: provider
+            )
+            let agent = try await client.makeAgent("shell")
+            let session = ID<Session>.random().rawValue
+            let message = TestClient.message(
+                "readlink ~/.npm; echo x >~/.npm/package; ls ~/.npm",
+                session: session,
+                id: "m",
+                workspace: workspace,
+                agent: agent
+            )
+            #expect(try await client.chat(message).text == "/.data/cache/home/.npm\npackage\n")
+            let volumes = try await client.get(Self.path).json["volumes"].list
+            #expect(volumes.count == 1)
+            #expect(volumes.first?["Name"].string?.contains("cache-local") == true)
+            #expect(volumes.first?["Driver"].string == "local")
+            #expect(volumes.first?["Mountpoint"].string?.hasPrefix("/") == true)
+            let refusal = try await client.delete(Self.path)
+            #expect(refusal.status == 409)
+            #expect(refusal.json["error"].string?.contains("sandboxes") == true)
+            try await client.removeSession(session)
+            #expect(try await client.delete(Self.path).status == 200)
+            #expect(try await client.get(Self.path).text == #"{"volumes":[]}"#)
+        }
+    }
 }
