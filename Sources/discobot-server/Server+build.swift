@@ -67,12 +67,7 @@ private struct Parts {
         let jobs = JobQueue(maxAttempts: options.maxJobAttempts)
         let directories = Server.directories(options)
         let providers = Server.makeProviders(options)
-        let events = EventBroker(
-            store: store,
-            logger: logger,
-            idleInterval: options.keepAliveInterval,
-            encode: \.frame
-        )
+        let events = EventBroker(store: store, logger: logger, idleInterval: options.keepAliveInterval, encode: \.frame)
         let turns = TurnFeed(store: store, idleInterval: options.keepAliveInterval)
         let startup = StartupTasks(store: store, logger: logger)
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)

@@ -46,7 +46,7 @@ final class WorkingCopy: Service, Sendable {
                     return
                 } catch {
                     self.logger.error("the working copy could not be prepared", metadata: ["error": "\(error)"])
-                    self.state.withLock { $0 = .failed("\(error)") }
+                    self.state.withLock { $0 = .failed(Self.reason(error)) }
                 }
                 try? await Task.sleep(for: wait)
                 wait = min(wait * 2, .seconds(30))
@@ -71,6 +71,13 @@ final class WorkingCopy: Service, Sendable {
         let health = health
         guard !health.connected else { return }
         throw ServerError(.unavailable, health.error ?? "the working copy is being prepared")
+    }
+
+    /// What helps is another thing in a sandbox than on the server.
+    private static func reason(_ error: any Error) -> String {
+        guard (error as? GitError)?.code == .notInstalled else { return "\(error)" }
+        return "git was not found in the sandbox: name an image that has it in SANDBOX_IMAGE, or install it on this "
+            + "machine for the provider local"
     }
 
     /// Copies the objects that the working copy shares with the workspace, which it then does not need any more.

@@ -50,6 +50,38 @@ struct DockerLifeTests {
         }
     }
 
+    @Test func `an image without git is said`() async throws {
+        let engine = try await DockerEngine.shared()
+        let image = "discobot-local/without-git:1"
+        try await Shell.run(
+            #"""
+            container=$(docker -H "$0" create "$1" true)
+            docker -H "$0" export "$container" | tar --delete usr/bin/git | docker -H "$0" import - "$2"
+            docker -H "$0" rm "$container"
+            """#,
+            engine.host,
+            DockerEngine.image,
+            image
+        )
+        try await DockerFixture.with {
+            $0.image = image
+            $0.command = nil
+            $0.agentBinary = ServerProcess.agentExecutable
+        } _: { fixture in
+            let id = try await fixture.run()
+            let endpoint = try await fixture.provider.endpoint(of: id)
+            let agent = AgentClient(endpoint: endpoint, secret: AgentSecret.random())
+            var health: AgentHealth?
+            while health?.error == nil {
+                health = try? await agent.health()
+                try #require(try await fixture.provider.sandbox(of: id)?.status == .running)
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(health?.error?.contains("git was not found in the sandbox") == true)
+            #expect(health?.error?.contains("SANDBOX_IMAGE") == true)
+        }
+    }
+
     @Test func `what others do to a container is told`() async throws {
         try await DockerFixture.with { fixture in
             var changes = fixture.provider.changes().makeAsyncIterator()
