@@ -12,29 +12,53 @@ struct ChatClient: Sendable {
     private let api: String
     private let workspace: String
     private let agent: String
-    private let http: HTTPClient
+    /// For the whole run: one that is not shut down must not go.
+    private static let http = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     init(port: Int, workspace: String, agent: String) {
         api = "http://127.0.0.1:\(port)" + Self.path
         self.workspace = workspace
         self.agent = agent
-        var configuration = HTTPClient.Configuration()
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
-        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     /// Makes a session and waits for it to be ready.
     func makeSession() async throws -> String {
+        let id = try await requestSession()
+        try await wait(for: "ready", id)
+        return id
+    }
+
+    /// Asks for a session; it gets ready by itself.
+    func requestSession() async throws -> String {
         let id = UUID().uuidString.lowercased()
         try await send(.POST, "/sessions", #"{"id":"\#(id)","workspaceId":"\#(workspace)","agentId":"\#(agent)"}"#)
+        return id
+    }
+
+    /// Waits for a session to have a status.
+    func wait(for status: String, _ id: String) async throws {
         let deadline = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < deadline {
             let session = try await send(.GET, "/sessions/\(id)")
-            if session.contains(#""status":"ready""#) { return id }
+            if session.contains(#""status":"\#(status)""#) { return }
             if session.contains(#""status":"error""#) { throw ValidationError(session) }
             try await Task.sleep(for: .milliseconds(1))
         }
-        throw ValidationError("the session does not get ready")
+        throw ValidationError("the session does not become \(status)")
+    }
+
+    /// Asks for a change of a session's status.
+    func setStatus(_ status: String, of id: String) async throws {
+        try await send(.PATCH, "/sessions/\(id)", #"{"status":"\#(status)"}"#)
+    }
+
+    /// A session as it is now, or all of them.
+    func sessions(_ id: String? = nil) async throws -> Data {
+        Data(try await send(.GET, "/sessions" + (id.map { "/\($0)" } ?? "")).utf8)
     }
 
     func makeSessions(_ count: Int) async throws -> [String] {
@@ -77,7 +101,7 @@ struct ChatClient: Sendable {
         var request = HTTPClientRequest(url: api + path)
         request.method = method
         if let body { request.body = .bytes(ByteBuffer(string: body)) }
-        let response = try await http.execute(request, timeout: .seconds(30))
+        let response = try await Self.http.execute(request, timeout: .seconds(30))
         let text = String(buffer: try await response.body.collect(upTo: 1 << 20))
         guard statuses.contains(response.status.code) else { throw ValidationError("\(response.status): \(text)") }
         return text

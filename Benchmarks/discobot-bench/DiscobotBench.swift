@@ -8,7 +8,10 @@ import Foundation
 struct DiscobotBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "discobot-bench",
-        subcommands: [JobsBenchmark.self, EventsBenchmark.self, BareEventsBenchmark.self, ChatBenchmark.self]
+        subcommands: [
+            JobsBenchmark.self, EventsBenchmark.self, BareEventsBenchmark.self, ChatBenchmark.self,
+            DockerBenchmark.self,
+        ]
     )
 }
 

@@ -19,8 +19,8 @@ package struct APIServices: Sendable {
     package let sessions: SessionService
     package let sessionFiles: SessionFiles
     package let chat: ChatService
-    package let sandboxes: SandboxService
     package let events: EventBroker
+    package let sandboxes: SandboxService
     package let status: StatusService
 
     package init(
@@ -34,8 +34,8 @@ package struct APIServices: Sendable {
         sessions: SessionService,
         sessionFiles: SessionFiles,
         chat: ChatService,
-        sandboxes: SandboxService,
         events: EventBroker,
+        sandboxes: SandboxService,
         status: StatusService
     ) {
         self.preferences = preferences
@@ -48,8 +48,8 @@ package struct APIServices: Sendable {
         self.sessions = sessions
         self.sessionFiles = sessionFiles
         self.chat = chat
-        self.sandboxes = sandboxes
         self.events = events
+        self.sandboxes = sandboxes
         self.status = status
     }
 

@@ -9,6 +9,8 @@ package struct AgentOptions: Sendable {
     /// Salt and hash of the secret that callers must know; nil for none.
     package var secret: String?
     package var dataDirectory = "/.data"
+    /// There is none where this is no directory.
+    package var cacheDirectory = "/.data/cache"
     package var socket: String?
     package var port: Int?
     /// What agents' processes get, besides what is theirs alone.
@@ -31,6 +33,7 @@ package struct AgentOptions: Sendable {
         secret = text(.secret)
         self.environment = environment
         if let path = text(.dataDirectory) { dataDirectory = path }
+        if let path = text(.cacheDirectory) { cacheDirectory = path }
         socket = text(.socket)
         if let value = text(.port) {
             guard let number = Int(value), (1...65535).contains(number) else {
@@ -47,8 +50,10 @@ package struct AgentOptions: Sendable {
         guard socket != nil || port != nil else {
             throw ServerError.invalidArgument("DISCOBOT_SOCKET or PORT: one of them must say where to serve")
         }
-        guard dataDirectory.hasPrefix("/"), source.path.hasPrefix("/") else {
-            throw ServerError.invalidArgument("DISCOBOT_DATA_DIR and WORKSPACE_PATH: must be absolute paths")
+        guard [dataDirectory, cacheDirectory, source.path].allSatisfy({ $0.hasPrefix("/") }) else {
+            throw ServerError.invalidArgument(
+                "DISCOBOT_DATA_DIR, DISCOBOT_CACHE_DIR and WORKSPACE_PATH: must be absolute paths"
+            )
         }
     }
 }

@@ -16,7 +16,7 @@ package struct AgentRuntime: Sendable {
 
     /// Opens the journal. Throws when the data volume cannot be used, or another runtime uses it.
     package init(_ options: AgentOptions, logger: Logger) throws {
-        let directories = DataDirectories(root: options.dataDirectory)
+        let directories = DataDirectories(root: options.dataDirectory, cache: options.cacheDirectory)
         try directories.create()
         // First, as what follows would harm a runtime that runs.
         let lock = try DataLock(directories)

@@ -5,6 +5,8 @@ import FoundationEssentials
 /// Where things are on the data volume.
 struct DataDirectories: Sendable {
     let root: String
+    /// What the project's sandboxes share; it is on another volume, and need not be there.
+    let cache: String
 
     var workspace: String { "\(root)/workspace" }
     /// The HOME of agents.

@@ -79,6 +79,8 @@ package enum AgentVariable: String, Sendable {
     case workspaceCommit = "WORKSPACE_COMMIT"
     /// The data volume: working copy, home and journal.
     case dataDirectory = "DISCOBOT_DATA_DIR"
+    /// What the sandboxes of a project share.
+    case cacheDirectory = "DISCOBOT_CACHE_DIR"
     /// A unix socket to serve on.
     case socket = "DISCOBOT_SOCKET"
     /// A TCP port to serve on.

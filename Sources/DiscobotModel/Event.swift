@@ -23,12 +23,14 @@ package enum EventKind: Sendable, Equatable {
     case workspaceUpdated(ID<Workspace>, WorkspaceStatus, progress: WorkspaceProgress? = nil)
     case sessionUpdated(ID<Session>, SessionStatus, CommitStatus = .none, progress: SessionProgress? = nil)
     case jobCompleted(Job, succeeded: Bool, error: String?)
+    case startupTaskUpdated(StartupTask)
 
     package var type: String {
         switch self {
         case .workspaceUpdated: "workspace_updated"
         case .sessionUpdated: "session_updated"
         case .jobCompleted: "job_completed"
+        case .startupTaskUpdated: "startup_task_updated"
         }
     }
 }
@@ -74,8 +76,11 @@ extension EventKind: Encodable {
     }
 
     package func encode(to encoder: any Encoder) throws {
+        // A keyed container that is not used would leave an empty object.
+        if case .startupTaskUpdated(let task) = self { return try task.encode(to: encoder) }
         var fields = encoder.container(keyedBy: Field.self)
         switch self {
+        case .startupTaskUpdated: break
         case .workspaceUpdated(let id, let status, let progress):
             try fields.encode(id, forKey: .workspaceId)
             try fields.encode(status.rawValue, forKey: .status)

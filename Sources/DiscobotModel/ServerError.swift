@@ -5,7 +5,8 @@ package struct ServerError: Error, Sendable, CustomStringConvertible {
     package struct Code: Hashable, Sendable {
         private enum Value: String {
             case invalidArgument, unauthenticated, forbidden, notFound
-            case conflict, preconditionFailed, tooLarge, unavailable, timedOut, storageFull, operationFailed, `internal`
+            case conflict, preconditionFailed, tooLarge, unavailable, timedOut, storageFull, operationFailed
+            case unsupported, `internal`
         }
 
         private let value: Value
@@ -23,6 +24,8 @@ package struct ServerError: Error, Sendable, CustomStringConvertible {
         package static let storageFull = Code(value: .storageFull)
         /// Something the server depends on failed, and the message may be shown.
         package static let operationFailed = Code(value: .operationFailed)
+        /// Nobody here can do such a thing.
+        package static let unsupported = Code(value: .unsupported)
         package static let `internal` = Code(value: .internal)
 
         package var name: String { value.rawValue }

@@ -31,35 +31,12 @@ package protocol SandboxProvider: Sendable {
     func changes() -> AsyncStream<SandboxChange>
     /// Where the agent API of a running sandbox answers. Throws `SandboxError`: `notFound`, `notRunning`.
     func endpoint(of id: ID<Session>) async throws -> AgentEndpoint
-    /// What the sandboxes of a project share, as far as it is there.
-    func caches(of project: ID<Project>) async throws -> [SandboxCache]
-    /// Removes what the sandboxes of a project share. Throws `SandboxError`: `inUse` while there are any.
+    /// What the sandboxes of a project share; nil when the provider has no such thing. Throws `SandboxError`:
+    /// `unavailable` while nobody can tell.
+    func caches(of project: ID<Project>) async throws -> [CacheVolume]?
+    /// Removes what the sandboxes of a project share; they get it anew when they start. Throws `SandboxError`: `inUse`
+    /// while that is not possible for sandboxes that have it.
     func removeCache(of project: ID<Project>) async throws
-}
-
-/// A place for what is slow to fetch and can be lost, such as packages.
-package struct SandboxCache: Sendable, Equatable {
-    package let name: String
-    /// What keeps it.
-    package let driver: String
-    /// Where it is on the machine that keeps it.
-    package let path: String
-    package let createdAt: Timestamp?
-    package let labels: [String: String]
-
-    package init(
-        name: String,
-        driver: String,
-        path: String,
-        createdAt: Timestamp? = nil,
-        labels: [String: String] = [:]
-    ) {
-        self.name = name
-        self.driver = driver
-        self.path = path
-        self.createdAt = createdAt
-        self.labels = labels
-    }
 }
 
 /// What a sandbox is made of.

@@ -6,13 +6,30 @@ import Synchronization
 
 /// Sandboxes that exist in memory only. The agent of each is a unix socket that the test serves.
 package final class MockSandboxProvider: SandboxProvider {
-    package let name = "mock"
+    package let name: String
     private let socket: @Sendable (ID<Session>) -> String
     private let sandboxes = Mutex<[ID<Session>: Sandbox]>([:])
     private let feed = SandboxChangeFeed()
+    private let absence: SandboxError?
+    private let caches: Result<[CacheVolume]?, SandboxError>
+    private let cacheRemoval: Result<Void, SandboxError>
 
-    /// - Parameter socket: the path of the agent's socket for a session.
-    package init(socket: @escaping @Sendable (ID<Session>) -> String = { "/nonexistent/\($0)/agent.sock" }) {
+    /// - Parameters:
+    ///   - absence: why nothing can be removed now.
+    ///   - caches: what projects share, or why nobody can tell.
+    ///   - cacheRemoval: what becomes of removing that.
+    ///   - socket: the path of the agent's socket for a session.
+    package init(
+        name: String = "mock",
+        absence: SandboxError? = nil,
+        caches: Result<[CacheVolume]?, SandboxError> = .success(nil),
+        cacheRemoval: Result<Void, SandboxError> = .success(()),
+        socket: @escaping @Sendable (ID<Session>) -> String = { "/nonexistent/\($0)/agent.sock" }
+    ) {
+        self.name = name
+        self.absence = absence
+        self.caches = caches
+        self.cacheRemoval = cacheRemoval
         self.socket = socket
     }
 
@@ -44,6 +61,7 @@ package final class MockSandboxProvider: SandboxProvider {
     }
 
     package func remove(_ id: ID<Session>, keepingData: Bool) async throws {
+        if let absence { throw absence }
         sandboxes.withLock { $0[id] = nil }
         feed.publish(id)
     }
@@ -70,9 +88,9 @@ package final class MockSandboxProvider: SandboxProvider {
         return .unixSocket(path: socket(id))
     }
 
-    package func caches(of project: ID<Project>) async throws -> [SandboxCache] { [] }
+    package func caches(of project: ID<Project>) async throws -> [CacheVolume]? { try caches.get() }
 
-    package func removeCache(of project: ID<Project>) async throws {}
+    package func removeCache(of project: ID<Project>) async throws { try cacheRemoval.get() }
 
     private static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
 

@@ -17,6 +17,7 @@ struct DiscobotAgentCommand {
           DISCOBOT_SOCKET, PORT   where to serve: a unix socket, a TCP port, or both
           DISCOBOT_SECRET         salt and hash of the secret that callers must know
           DISCOBOT_DATA_DIR       where working copy, home and journal are kept (/.data)
+          DISCOBOT_CACHE_DIR      what the sandboxes of a project share, if it is there (/.data/cache)
           WORKSPACE_PATH          the workspace's repository (/.workspace)
           WORKSPACE_SOURCE        the working copy's origin
           WORKSPACE_COMMIT        the commit that the working copy starts at (HEAD)

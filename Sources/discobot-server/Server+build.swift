@@ -69,6 +69,7 @@ private struct Parts {
         let providers = Server.makeProviders(options)
         let events = EventBroker(store: store, logger: logger, idleInterval: options.keepAliveInterval, encode: \.frame)
         let turns = TurnFeed(store: store, idleInterval: options.keepAliveInterval)
+        let startup = StartupTasks(store: store, logger: logger)
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
@@ -79,14 +80,7 @@ private struct Parts {
             directories: directories,
             sources: sources
         )
-        let sandboxes = SandboxService(
-            store: store,
-            jobs: jobs,
-            events: events,
-            providers: providers,
-            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
-            limits: options.limits
-        )
+        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers)
         let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
@@ -99,9 +93,9 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
-            sandboxes: sandboxes,
             events: events,
-            status: StatusService(store: store, providers: providers)
+            sandboxes: sandboxes,
+            status: StatusService(store: store, providers: providers, startup: startup)
         )
         let credentials = AgentCredentials(environment: options.agentEnvironment)
         let handlers: [any JobHandler] = [
@@ -113,12 +107,41 @@ private struct Parts {
             DeleteSessionJob(sandboxes: sandboxes),
             RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials, logger: logger),
         ]
-        background = [
-            JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger),
-            SandboxWatcher(store: store, jobs: jobs, providers: providers, logger: logger),
-            SessionUpkeep(store: store, jobs: jobs, settings: options.upkeep, logger: logger),
-        ]
+        background =
+            [
+                JobDispatcher(store: store, settings: options.dispatcher, handlers: handlers, logger: logger),
+                SandboxWatcher(store: store, jobs: jobs, providers: providers, logger: logger),
+                SessionUpkeep(store: store, jobs: jobs, settings: options.upkeep, logger: logger), startup,
+            ] + Self.imagePulls(providers, startup, logger)
         self.events = events
         self.turns = turns
+    }
+
+    private static func sandboxes(
+        _ options: ServerOptions,
+        _ store: Store,
+        _ jobs: JobQueue,
+        _ events: EventBroker,
+        _ providers: SandboxProviders
+    ) throws -> SandboxService {
+        SandboxService(
+            store: store,
+            jobs: jobs,
+            events: events,
+            providers: providers,
+            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
+            limits: options.limits
+        )
+    }
+
+    private static func imagePulls(
+        _ providers: SandboxProviders,
+        _ tasks: StartupTasks,
+        _ logger: Logger
+    ) -> [any Service] {
+        providers.all.compactMap { provider in
+            guard let source = provider as? any SandboxImageSource else { return nil }
+            return ImagePull(of: provider.name, from: source, tasks: tasks, logger: logger)
+        }
     }
 }

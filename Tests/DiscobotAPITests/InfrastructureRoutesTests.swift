@@ -27,8 +27,9 @@ struct InfrastructureRoutesTests {
         try await TestServer.with { server in
             let status = try await server.client.get("/api/status")
             #expect(status.status == 200)
-            #expect(status.json.keys == ["ok", "messages"])
+            #expect(status.json.keys == ["ok", "messages", "startupTasks"])
             #expect(status.json["ok"].bool == true)
+            #expect(status.json["startupTasks"].list.isEmpty)
             let messages = status.json["messages"].list
             #expect(messages.allSatisfy { $0.keys == ["id", "level", "title", "message"] })
             #expect(messages.allSatisfy { $0["level"].string == "warn" && $0["message"].string?.isEmpty == false })

@@ -145,6 +145,24 @@ struct ProjectRoutesTests {
     }
 
     @Test
+    func `removes what the sandboxes of a removed project shared`() async throws {
+        try await TestServer.with { server in
+            let client = server.client
+            let id = try await client.makeProject()
+            let cache = "data/sandboxes/caches/\(id)"
+            try FileManager.default.createDirectory(
+                atPath: server.directory.file(cache + "/home"),
+                withIntermediateDirectories: true
+            )
+            expectSuccess(try await client.delete("/api/projects/\(id)"))
+            for number in 0..<50 where server.directory.exists(cache) {
+                _ = try await client.makeWorkspace(body(["path": server.directory.file("pass\(number)")]))
+            }
+            #expect(!server.directory.exists(cache))
+        }
+    }
+
+    @Test
     func `lets only owners and admins change a project`() async throws {
         try await TestServer.with { server in
             let client = server.client

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
+import DiscobotSandbox
 import DiscobotTestSupport
 import Foundation
 import HTTPTypes
@@ -213,6 +214,26 @@ struct SessionRoutesTests {
             let refused = try await client.put("\(Self.path)/stopped", #"{"status":"ready","displayName":"None"}"#)
             expectRefusal(refused, 409)
             #expect(try await client.get("\(Self.path)/stopped").json.keys.contains("displayName") == false)
+        }
+    }
+
+    @Test(arguments: [(nil, "completed"), ("mock", "completed"), ("absent", "failed")])
+    func `only the provider that made its sandbox must be there to remove it`(
+        maker: String?,
+        end: String
+    ) async throws {
+        try await TestServer.with { options in
+            let absence = SandboxError(.unavailable, "nobody is there")
+            options.providers = [MockSandboxProvider(name: "absent", absence: absence), MockSandboxProvider()]
+        } _: { server in
+            let workspace = try await server.makeLocalWorkspace()
+            try await server.insertSession("s-1", workspace: workspace)
+            _ = try await server.store.write { transaction in
+                try transaction.execute("UPDATE sessions SET sandbox_provider = \(maker)")
+            }
+            expectSuccess(try await server.client.delete("\(Self.path)/s-1"))
+            let job = try await server.client.ended(job: "session_delete", on: "s-1")
+            #expect(job["status"].string == end)
         }
     }
 

@@ -157,14 +157,33 @@ struct LocalLifeTests {
     }
 
     @Test
-    func `a cache stays as long as its project has sandboxes`() async throws {
+    func `a cache stays as long as sandboxes of its project run`() async throws {
         try await with(.isolated) { provider, id, directory in
+            #expect(try await provider.caches(of: "local") == [])
+            for _ in 1...2 {
+                try await provider.start(id)
+                let error = await #expect(throws: SandboxError.self) { try await provider.removeCache(of: "local") }
+                #expect(error?.code == .inUse)
+                let cache = try #require(try await provider.caches(of: "local")?.first)
+                #expect(cache.name == "discobot-cache-local")
+                #expect(cache.mountpoint == directory.file("sandboxes/caches/local"))
+                #expect(directory.exists("sandboxes/caches/local"))
+                try await provider.removeCache(of: "other")
+                try await provider.stop(id)
+                try await provider.removeCache(of: "local")
+                #expect(!directory.exists("sandboxes/caches/local"))
+                #expect(try await provider.caches(of: "local") == [])
+            }
+        }
+    }
+
+    @Test(arguments: [ProviderKind.isolated, .plain])
+    func `the sandboxes of a project share its cache`(kind: ProviderKind) async throws {
+        // Where the runtime finds it unless it is told.
+        let script = #"echo >"${DISCOBOT_CACHE_DIR:-/.data/cache}/mine"; exec sleep 1000"#
+        try await with(kind, script: script) { provider, id, directory in
             try await provider.start(id)
-            await #expect(throws: SandboxError.self) { try await provider.removeCache(of: "local") }
-            #expect(directory.exists("sandboxes/caches/local"))
-            try await provider.remove(id, keepingData: false)
-            try await provider.removeCache(of: "local")
-            #expect(!directory.exists("sandboxes/caches/local"))
+            try await eventually { directory.exists("sandboxes/caches/local/mine") }
         }
     }
 

@@ -14,31 +14,34 @@ struct CacheRoutes: Sendable {
         EndpointGroup(
             name: "Cache",
             endpoints: [
-                .project(.get, "/cache", "The cache volumes of a project", use: list),
-                .project(.delete, "/cache", "Empty the cache of a project", role: .admin, use: delete),
+                .project(.get, "/cache", "What the sandboxes of a project share", use: list),
+                .project(.delete, "/cache", "Remove what they share", role: .admin, use: delete),
             ]
         )
     }
 
-    /// Named as Docker names what a volume has.
+    /// As a Docker Engine describes a volume.
     private struct VolumeResponse: Encodable {
-        let cache: SandboxCache
-
         private enum CodingKeys: String, CodingKey {
             case name = "Name"
             case driver = "Driver"
-            case path = "Mountpoint"
+            case mountpoint = "Mountpoint"
             case createdAt = "CreatedAt"
             case labels = "Labels"
         }
 
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(cache.name, forKey: .name)
-            try container.encode(cache.driver, forKey: .driver)
-            try container.encode(cache.path, forKey: .path)
-            try container.encodeIfPresent(cache.createdAt, forKey: .createdAt)
-            try container.encode(cache.labels, forKey: .labels)
+        let name: String
+        let driver: String
+        let mountpoint: String
+        let createdAt: Timestamp?
+        let labels: [String: String]
+
+        init(_ volume: CacheVolume) {
+            name = volume.name
+            driver = volume.driver
+            mountpoint = volume.mountpoint
+            createdAt = volume.createdAt
+            labels = volume.labels
         }
     }
 
@@ -51,7 +54,7 @@ struct CacheRoutes: Sendable {
     }
 
     private func delete(_ request: APIRequest, project: ID<Project>) async throws -> Response {
-        try await sandboxes.emptyCache(of: project)
+        try await sandboxes.removeCaches(of: project)
         return try .success()
     }
 }

@@ -59,11 +59,18 @@ struct InfrastructureRoutes: Sendable {
     private struct StatusResponse: Encodable {
         let ok: Bool
         let messages: [StatusService.Message]
+        let startupTasks: [StartupTask]
     }
 
     private func messages(_ request: APIRequest) async throws -> Response {
         let messages = await status.messages()
-        return try .json(StatusResponse(ok: !messages.contains { $0.level == .error }, messages: messages))
+        return try .json(
+            StatusResponse(
+                ok: !messages.contains { $0.level == .error },
+                messages: messages,
+                startupTasks: status.startupTasks
+            )
+        )
     }
 
     private struct RouteResponse: Encodable {

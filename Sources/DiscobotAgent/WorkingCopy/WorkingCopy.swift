@@ -115,8 +115,8 @@ final class WorkingCopy: Service, Sendable {
         try directories.create()
         let preparation = WorkingCopyPreparation(source: source, directory: directories.workspace, git: git)
         try preparation.removeStaging()
-        guard !FileManager.default.fileExists(atPath: directories.workspace) else { return }
-        try await preparation.run()
+        if !FileManager.default.fileExists(atPath: directories.workspace) { try await preparation.run() }
+        CacheLinks(directories).make(logger)
     }
 
     private var alternates: String { directories.workspace + "/.git/objects/info/alternates" }

@@ -14,6 +14,7 @@ extension ServerError.Code {
         case .conflict: .conflict
         case .preconditionFailed: .preconditionFailed
         case .tooLarge: .contentTooLarge
+        case .unsupported: .notImplemented
         case .unavailable: .serviceUnavailable
         case .timedOut: .gatewayTimeout
         case .storageFull: HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")

@@ -22,6 +22,27 @@ actor DockerImages {
         }
     }
 
+    /// Throws `SandboxError` or `DockerError`: `unavailable` for one that nobody can fetch, only build.
+    func isPresent() async throws -> Bool {
+        guard let problem = try await problem else { return true }
+        if ImageReference(configuration.image)?.isLocal == true { throw SandboxError(.unavailable, problem.text) }
+        return false
+    }
+
+    /// Fetches the image. Engines download a layer once, however many ask for it. Throws `SandboxError` or `DockerError`.
+    func fetch(_ report: @escaping @Sendable (SandboxImageProgress) -> Void) async throws {
+        guard let reference = ImageReference(configuration.image), !reference.isLocal else {
+            throw SandboxError(.invalidImage, Self.badName(configuration.image).text)
+        }
+        do {
+            try await download(reference) { progress in
+                report(SandboxImageProgress(bytes: progress.bytesDone, totalBytes: progress.bytesTotal))
+            }
+        } catch let error as DockerError where error.code != .unreachable {
+            throw SandboxError(.invalidImage, Self.missing(reference, because: error.message).text)
+        }
+    }
+
     /// Makes sure that the engine has the image, by pulling it when that is possible; returns its id. Throws
     /// `SandboxError` or `DockerError`.
     func prepare() async throws -> String {
@@ -46,12 +67,19 @@ actor DockerImages {
         if let pull { return pull }
         let task = Task {
             defer { pull = nil }
-            let settings = configuration.settingsDirectory.flatMap { DockerSettings(directory: $0) }
-            let credentials = try await settings?.credentials(for: reference.registry)
-            try await client.pull(reference, credentials: credentials)
+            try await download(reference)
         }
         pull = task
         return task
+    }
+
+    private func download(
+        _ reference: ImageReference,
+        progress: @escaping @Sendable (PullProgress) async -> Void = { _ in }
+    ) async throws {
+        let settings = configuration.settingsDirectory.flatMap { DockerSettings(directory: $0) }
+        let credentials = try await settings?.credentials(for: reference.registry)
+        try await client.pull(reference, credentials: credentials, progress: progress)
     }
 
     private static func badName(_ name: String) -> ProviderState.Problem {

@@ -103,13 +103,14 @@ extension DockerSandboxProvider {
         return .unixSocket(path: session.socket)
     }
 
-    package func caches(of project: ID<Project>) async throws -> [SandboxCache] {
+    package func caches(of project: ID<Project>) async throws -> [CacheVolume]? {
+        guard configuration.isCacheEnabled else { return nil }
         guard let server = try server.knownID(files) else { return [] }
         return try await translating { try await cacheVolumes(of: project, server) }.map { volume in
-            SandboxCache(
+            CacheVolume(
                 name: volume.name,
                 driver: volume.driver,
-                path: volume.path,
+                mountpoint: volume.mountpoint,
                 createdAt: volume.createdAt.flatMap { Timestamp(rfc3339: $0) },
                 labels: volume.labels ?? [:]
             )
@@ -123,7 +124,7 @@ extension DockerSandboxProvider {
                 do {
                     try await client.removeVolume(volume.name)
                 } catch let error as DockerError where error.isConflict {
-                    throw SandboxError(.inUse, "the project still has sandboxes")
+                    throw SandboxError(.inUse, "the project still has sandboxes; remove their sessions first")
                 }
             }
             try await removeNetwork(of: project)

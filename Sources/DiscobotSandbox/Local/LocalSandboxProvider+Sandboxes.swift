@@ -89,18 +89,30 @@ extension LocalSandboxProvider {
         return .unixSocket(path: session.socket)
     }
 
-    package func caches(of project: ID<Project>) async throws -> [SandboxCache] {
-        let path = files.cache(of: project)
-        guard PrivateFile.exists(path) else { return [] }
-        return [SandboxCache(name: "cache-\(project)", driver: name, path: path)]
+    package func caches(of project: ID<Project>) async throws -> [CacheVolume]? {
+        let directory = files.cache(of: project)
+        guard PrivateFile.exists(directory) else { return [] }
+        let cache = CacheVolume(
+            name: "discobot-cache-\(project)",
+            driver: name,
+            mountpoint: directory,
+            createdAt: nil,
+            labels: [
+                "discobot.managed": "true", "discobot.type": "cache", "discobot.project.id": project.rawValue,
+            ]
+        )
+        return [cache]
     }
 
     package func removeCache(of project: ID<Project>) async throws {
         let isNeeded = files.sessionIDs().contains { id in
-            files.session(id).flatMap { record($0) }?.specification.projectID == project
+            guard let session = files.session(id), record(session)?.specification.projectID == project else {
+                return false
+            }
+            return isRunning(session)
         }
-        // Its sandboxes have it mounted, and may yet be started again.
-        guard !isNeeded else { throw SandboxError(.inUse, "the project still has sandboxes") }
+        // They have it mounted.
+        guard !isNeeded else { throw SandboxError(.inUse, "sandboxes of the project run; stop their sessions first") }
         try await discard(files.cache(of: project))
     }
 

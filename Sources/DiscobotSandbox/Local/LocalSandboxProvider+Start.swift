@@ -58,7 +58,9 @@ extension LocalSandboxProvider {
             extra: configuration.extraPaths,
             hidden: configuration.hiddenPaths + [configuration.root]
         )
-        guard configuration.isIsolated else { return try writeEnvironment(specification, programs, session) }
+        guard configuration.isIsolated else {
+            return try writeEnvironment(specification, programs, session, cache: cache)
+        }
         // One that is replaced while another sandbox is being made would be gone for that one's bubblewrap.
         for (name, text) in BubblewrapArguments.etc where PrivateFile.read("\(files.etc)/\(name)") != text {
             try PrivateFile.write(text, to: "\(files.etc)/\(name)")
@@ -79,9 +81,10 @@ extension LocalSandboxProvider {
     private func writeEnvironment(
         _ specification: SandboxSpecification,
         _ programs: UserPrograms,
-        _ session: LocalSessionFiles
+        _ session: LocalSessionFiles,
+        cache: String
     ) throws {
-        let variables = RuntimeVariables.plain(specification, programs, session)
+        let variables = RuntimeVariables.plain(specification, programs, session, cache: cache)
         let lines = variables.map { name, value in "\(name)='\(value.replacing("'", with: #"'\''"#))'\n" }
         try PrivateFile.write(lines.joined(), to: session.environment)
     }

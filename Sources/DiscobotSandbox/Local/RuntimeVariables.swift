@@ -40,10 +40,11 @@ enum RuntimeVariables {
     static func plain(
         _ specification: SandboxSpecification,
         _ programs: UserPrograms,
-        _ session: LocalSessionFiles
+        _ session: LocalSessionFiles,
+        cache: String
     ) -> [(String, String)] {
         contract(specification, workspace: specification.workspacePath, data: session.data, socket: session.socket)
-            + common(programs) + [("HOME", session.data + "/home")]
+            + common(programs) + [("HOME", session.data + "/home"), (AgentVariable.cacheDirectory.rawValue, cache)]
     }
 
     private static func common(_ programs: UserPrograms) -> [(String, String)] {

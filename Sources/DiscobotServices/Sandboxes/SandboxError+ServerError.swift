@@ -18,9 +18,9 @@ extension ServerError {
     init(_ error: SandboxError) {
         let code: Code =
             switch error.code {
-            // What is in use now may not be so later, so whoever works for it tries again.
-            case .notFound, .notRunning, .startFailed, .failed, .invalidImage, .resourceLimit, .inUse: .operationFailed
+            case .notFound, .notRunning, .startFailed, .failed, .invalidImage, .resourceLimit: .operationFailed
             case .unavailable: .unavailable
+            case .inUse: .conflict
             case .timedOut: .timedOut
             }
         self.init(code, error.message, cause: error)

@@ -11,7 +11,7 @@ package struct SandboxService: Sendable {
     let store: Store
     let jobs: JobQueue
     private let events: EventBroker
-    private let providers: SandboxProviders
+    let providers: SandboxProviders
     private let secrets: SecretBox
     /// What a sandbox may use.
     let limits: SandboxSpecification.Limits
@@ -161,39 +161,18 @@ package struct SandboxService: Sendable {
     }
 
     /// Removes the sandboxes that a session may have, with their data.
-    func remove(_ id: ID<Session>) async throws {
+    ///
+    /// - Parameter maker: the provider of the session's sandbox. Any other need not be there: what it may have from an
+    ///   earlier session with this id, the watcher finds when it comes.
+    func remove(_ id: ID<Session>, madeBy maker: String?) async throws {
         try await translatingSandboxErrors {
-            for provider in providers.all { try await provider.remove(id, keepingData: false) }
-        }
-    }
-
-    /// What the sandboxes of a project share, of all providers that can be asked.
-    package func caches(of project: ID<Project>) async throws -> [SandboxCache] {
-        var caches: [SandboxCache] = []
-        for provider in providers.all {
-            do {
-                caches += try await provider.caches(of: project)
-            } catch let error as SandboxError {
-                // One that is away keeps nobody from seeing what the others have.
-                guard error.code == .unavailable else { throw ServerError(error) }
+            for provider in providers.all {
+                do {
+                    try await provider.remove(id, keepingData: false)
+                } catch let error as SandboxError where error.code == .unavailable && provider.name != maker {
+                    continue
+                }
             }
-        }
-        return caches
-    }
-
-    /// As `removeCache`, for a user who asks; throws `conflict` while the project has sandboxes.
-    package func emptyCache(of project: ID<Project>) async throws {
-        do {
-            for provider in providers.all { try await provider.removeCache(of: project) }
-        } catch let error as SandboxError {
-            throw error.code == .inUse ? ServerError.conflict(error.message) : ServerError(error)
-        }
-    }
-
-    /// Removes what the sandboxes of a project share.
-    func removeCache(of project: ID<Project>) async throws {
-        try await translatingSandboxErrors {
-            for provider in providers.all { try await provider.removeCache(of: project) }
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotGit
-import DiscobotModel
+package import DiscobotModel
 package import DiscobotSandbox
 package import DiscobotStore
 
@@ -9,10 +9,12 @@ package import DiscobotStore
 package struct StatusService: Sendable {
     private let store: Store
     private let providers: SandboxProviders
+    private let startup: StartupTasks
 
-    package init(store: Store, providers: SandboxProviders) {
+    package init(store: Store, providers: SandboxProviders, startup: StartupTasks) {
         self.store = store
         self.providers = providers
+        self.startup = startup
     }
 
     /// Something a user should know about the server.
@@ -52,6 +54,9 @@ package struct StatusService: Sendable {
         }
         return messages
     }
+
+    /// What goes on, or went on, in the background since the start.
+    package var startupTasks: [StartupTask] { startup.all }
 
     /// A git that does not answer in time is there all the same.
     private func isGitInstalled() async -> Bool {

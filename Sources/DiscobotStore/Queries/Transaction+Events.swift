@@ -27,6 +27,11 @@ extension Transaction {
         news.projects.insert(project)
     }
 
+    /// Adds an event to the log of each project.
+    package func appendToAllProjects(_ kind: EventKind) throws {
+        for row in try rows("SELECT id FROM projects ORDER BY id") { try append(kind, to: try row.value("id")) }
+    }
+
     /// Events after a sequence number, in order.
     package func events(of project: ID<Project>, after sequence: Int64, limit: Int) throws -> [Event] {
         try rows(

@@ -66,7 +66,7 @@ struct DockerLifeTests {
         try await DockerFixture.with {
             $0.image = image
             $0.command = nil
-            $0.agentBinary = ServerProcess.agentExecutable
+            $0.agentBinary = AgentRuntimeProcess.executable
         } _: { fixture in
             let id = try await fixture.run()
             let endpoint = try await fixture.provider.endpoint(of: id)

@@ -8,14 +8,14 @@ import NIOHTTP1
 struct DockerVolume: Decodable, Sendable {
     let name: String
     let driver: String
-    let path: String
+    let mountpoint: String
     let createdAt: String?
     let labels: [String: String]?
 
     private enum CodingKeys: String, CodingKey {
         case name = "Name"
         case driver = "Driver"
-        case path = "Mountpoint"
+        case mountpoint = "Mountpoint"
         case createdAt = "CreatedAt"
         case labels = "Labels"
     }

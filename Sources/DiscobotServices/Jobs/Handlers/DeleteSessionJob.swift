@@ -12,6 +12,8 @@ package struct DeleteSessionJob: JobHandler {
         let sessionId: ID<Session>
         /// Of the workspace's repository; nil when the session never had a sandbox.
         let repository: String?
+        /// Of the sandbox.
+        let provider: String?
     }
 
     package static let kind: Job.Kind = "session_delete"
@@ -27,7 +29,7 @@ package struct DeleteSessionJob: JobHandler {
         // The id may have become another session's.
         let status = try await sandboxes.store.read { try $0.session(payload.sessionId)?.status }
         guard status == nil || status == .removing else { return { _ in } }
-        try await sandboxes.remove(payload.sessionId)
+        try await sandboxes.remove(payload.sessionId, madeBy: payload.provider)
         if let directory = payload.repository { await Self.release(payload.sessionId, in: directory) }
         return { transaction in
             guard try transaction.deleteSession(payload.sessionId) else { return }
@@ -55,7 +57,8 @@ extension JobQueue {
         let payload = DeleteSessionJob.Payload(
             projectId: session.projectID,
             sessionId: session.id,
-            repository: session.workspacePath
+            repository: session.workspacePath,
+            provider: session.sandboxProvider
         )
         try enqueue(handler, payload, project: session.projectID, resource: .session(session.id), in: transaction)
     }

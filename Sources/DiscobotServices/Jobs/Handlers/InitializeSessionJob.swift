@@ -86,7 +86,7 @@ package struct InitializeSessionJob: JobHandler {
         let head = try await translatingGitErrors("prepare the workspace") { try await repository.headCommit() }
         let commit = session.workspaceCommit ?? head
         // What is left of an earlier session with this id is not this one's.
-        if session.sandboxProvider == nil { try await sandboxes.remove(session.id) }
+        if session.sandboxProvider == nil { try await sandboxes.remove(session.id, madeBy: provider.name) }
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
         let changed = try await sandboxes.store.write { transaction in
             try Self.change(payload, to: .creatingSandbox, in: transaction) {

@@ -24,8 +24,15 @@ package struct RemoveProjectFilesJob: JobHandler {
     }
 
     package func run(_ payload: Payload) async throws -> JobResult {
-        try await sandboxes.removeCache(of: payload.projectId)
         try await directories.removeClones(in: payload.projectId)
+        do {
+            try await sandboxes.removeCaches(of: payload.projectId)
+        } catch let error as ServerError where error.code == .conflict {
+            // The jobs that remove its sandboxes may come later than this attempt, and before another one.
+            throw ServerError(.unavailable, error.message, cause: error)
+        } catch let error as ServerError where error.code == .unsupported {
+            // Then there is none.
+        }
         return { _ in }
     }
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Foundation
+import Synchronization
+import Testing
+
+@testable import DiscobotSandbox
+
+/// The image of the sandboxes as something that is fetched in the background.
+@Suite(.timeLimit(.minutes(1)))
+struct DockerImageTests {
+    private func with(
+        _ image: String,
+        _ answer: @escaping @Sendable (String) -> StubDockerEngine.Answer,
+        _ body: (DockerSandboxProvider) async throws -> Void
+    ) async throws {
+        try await TemporaryDirectory.with { directory in
+            let engine = try StubDockerEngine(in: directory, answer: answer)
+            defer { engine.close() }
+            var configuration = DockerSandboxProvider.Configuration(
+                root: directory.file("sandboxes"),
+                agentBinary: "/usr/bin/true"
+            )
+            configuration.address = .unix(path: engine.path)
+            configuration.image = image
+            try await body(DockerSandboxProvider(configuration))
+        }
+    }
+
+    @Test
+    func `an image that is missing is pulled, and its progress told`() async throws {
+        let lines = """
+            {"status":"Downloading","id":"a","progressDetail":{"current":10,"total":40}}
+            {"status":"Downloading","id":"b","progressDetail":{"current":20,"total":60}}
+            {"status":"Pull complete","id":"a"}
+
+            """
+        try await with("registry.test/tools:1") { request in
+            request.hasPrefix("POST /images/create")
+                ? .raw(StubDockerEngine.streamHead + lines) : .json(404, #"{"message":"no such image"}"#)
+        } _: { (provider) async throws in
+            #expect(provider.imageName == "registry.test/tools:1")
+            #expect(try await !provider.isImagePresent())
+            let told = Mutex<[SandboxImageProgress]>([])
+            try await provider.pullImage { progress in told.withLock { $0.append(progress) } }
+            let expected: [(Int64, Int64)] = [(10, 40), (30, 100), (60, 100)]
+            #expect(
+                told.withLock { $0 } == expected.map { SandboxImageProgress(bytes: $0.0, totalBytes: $0.1) }
+            )
+        }
+    }
+
+    @Test
+    func `a pull that is refused says why`() async throws {
+        try await with("registry.test/tools:1") { request in
+            request.hasPrefix("POST /images/create")
+                ? .json(500, #"{"message":"no basic auth credentials"}"#) : .json(404, #"{"message":"none"}"#)
+        } _: { (provider) async throws in
+            let error = await #expect(throws: SandboxError.self) { try await provider.pullImage { _ in } }
+            #expect(error?.code == .invalidImage)
+            #expect(error?.message.contains("no basic auth credentials") == true)
+        }
+    }
+
+    @Test
+    func `an image that is built here is waited for, not pulled`() async throws {
+        let isBuilt = Mutex(false)
+        try await with("discobot-local/sandbox:latest") { _ in
+            isBuilt.withLock { $0 } ? .json(200, #"{"Id":"sha256:1"}"#) : .json(404, #"{"message":"none"}"#)
+        } _: { (provider) async throws in
+            let error = await #expect(throws: SandboxError.self) { _ = try await provider.isImagePresent() }
+            #expect(error?.code == .unavailable)
+            #expect(error?.message.contains("./dev image") == true)
+            isBuilt.withLock { $0 = true }
+            #expect(try await provider.isImagePresent())
+        }
+    }
+
+    @Test
+    func `without an engine nobody can tell`() async throws {
+        try await with("registry.test/tools:1") { _ in
+            .hangup
+        } _: { (provider) async throws in
+            let error = await #expect(throws: SandboxError.self) { _ = try await provider.isImagePresent() }
+            #expect(error?.code == .unavailable)
+        }
+    }
+}
