@@ -174,6 +174,8 @@ struct CrashTests {
                 )
                 if let id = created.json["id"].string { workspaces.insert(id) }
             }
+            // So that at least this kill hits clones, which take a while.
+            while !directory.exists("clones") { try await Task.sleep(for: .milliseconds(1)) }
             first.kill()
             for _ in 0..<30 {
                 let server = try await ServerProcess(
