@@ -112,8 +112,8 @@ let package = Package(
         .executableTarget(
             name: "discobot-server",
             dependencies: [
-                "DiscobotAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
-                "DiscobotStore", hummingbird, logging, nioCore, serviceLifecycle,
+                "CLinux", "DiscobotAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
+                "DiscobotServices", "DiscobotStore", hummingbird, logging, nioCore, serviceLifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "GRDB", package: "GRDB.swift"),

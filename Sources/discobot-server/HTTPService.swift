@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import DiscobotAPI
 import DiscobotHTTP
 import DiscobotModel
@@ -56,6 +57,8 @@ struct HTTPService: Service, CustomStringConvertible {
             ),
             configuration: ApplicationConfiguration(address: .hostname(options.host, port: options.port)),
             onServerRunning: { channel in
+                // Most of the code that has run so far is not needed again.
+                clinux_release_code()
                 await onRunning(channel.localAddress?.port ?? options.port)
             },
             logger: logger

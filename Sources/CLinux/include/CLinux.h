@@ -13,4 +13,7 @@ int clinux_become_subreaper(void);
 /// As renameat, but fails with EEXIST when the new name is taken; 0 or -1 and errno.
 int clinux_rename_noreplace(int from, const char *name, int to, const char *new_name);
 
+/// Gives the memory of the program's code back; what is needed of it comes again from its file.
+void clinux_release_code(void);
+
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import DiscobotAgentAPI
 import DiscobotGit
 import DiscobotModel
@@ -41,6 +42,8 @@ final class WorkingCopy: Service, Sendable {
                     try await self.prepare()
                     self.state.withLock { $0 = .ready }
                     self.logger.info("the working copy is ready")
+                    // Most of the code that has run so far is not needed again.
+                    clinux_release_code()
                     break
                 } catch is CancellationError {
                     return

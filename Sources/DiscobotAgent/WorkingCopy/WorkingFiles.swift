@@ -38,7 +38,7 @@ actor WorkingFiles {
     private func version(of path: String) throws -> FileVersion? {
         do {
             return FileVersion(of: try directory.read(path))
-        } catch let error as GitError where error.code == .notFound {
+        } catch  where error.code == .notFound {
             return nil
         }
     }

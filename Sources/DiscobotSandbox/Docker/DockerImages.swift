@@ -52,7 +52,7 @@ actor DockerImages {
         if let image = try await client.image(reference.lookup) { return image.id }
         guard !reference.isLocal else { throw SandboxError(.invalidImage, Self.missing(reference).text) }
         do {
-            try await pulling(reference).value
+            try await Self.end(of: pulling(reference))
         } catch let error as DockerError where error.code != .unreachable {
             throw SandboxError(.invalidImage, Self.missing(reference, because: error.message).text)
         }
@@ -71,6 +71,20 @@ actor DockerImages {
         }
         pull = task
         return task
+    }
+
+    /// Unlike a task's value, this wait ends with the one who waits.
+    private static func end(of pull: Task<Void, any Error>) async throws {
+        let (ends, continuation) = AsyncThrowingStream.makeStream(of: Void.self)
+        // Ends with the pull, whether anybody still waits or not.
+        Task {
+            switch await pull.result {
+            case .success: continuation.finish()
+            case .failure(let error): continuation.finish(throwing: error)
+            }
+        }
+        for try await _ in ends {}
+        try Task.checkCancellation()
     }
 
     private func download(

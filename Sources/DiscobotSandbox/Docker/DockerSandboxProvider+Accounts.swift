@@ -42,10 +42,12 @@ extension DockerSandboxProvider {
         let name = "discobot-look-\(UUID().uuidString.lowercased())"
         let settings: JSONValue = [
             "Image": .string(image), "Entrypoint": ["/"], "HostConfig": ["NetworkMode": "none"],
-            "Labels": .labels([DockerLabel.managed: "true", DockerLabel.type: "look"]),
+            "Labels": .labels([
+                DockerLabel.managed: "true", DockerLabel.server: try server.id(files), DockerLabel.type: "look",
+            ]),
         ]
-        let container = try await client.createContainer(name, settings)
         do {
+            let container = try await client.createContainer(name, settings)
             var texts: [String] = []
             for file in ["passwd", "group"] {
                 let archive = try await client.archive("/etc/\(file)", of: container)
@@ -54,8 +56,8 @@ extension DockerSandboxProvider {
             try await client.removeContainer(container)
             return texts
         } catch {
-            // This goes on when the caller gives up.
-            try? await Task { try await client.removeContainer(container) }.value
+            // This goes on when the caller gives up. Whoever did not hear that it was made may have one all the same.
+            try? await Task { try await client.removeContainer(name) }.value
             throw error
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import DiscobotTestSupport
 import Foundation
 import Synchronization
@@ -60,6 +61,24 @@ struct DockerImageTests {
             let error = await #expect(throws: SandboxError.self) { try await provider.pullImage { _ in } }
             #expect(error?.code == .invalidImage)
             #expect(error?.message.contains("no basic auth credentials") == true)
+        }
+    }
+
+    @Test
+    func `whoever gives up does not wait for a pull that hangs`() async throws {
+        let (pulls, continuation) = AsyncStream.makeStream(of: Void.self)
+        try await with("registry.test/tools:1") { request in
+            guard request.hasPrefix("POST /images/create") else { return .json(404, #"{"message":"none"}"#) }
+            continuation.yield()
+            return .stalled(StubDockerEngine.streamHead)
+        } _: { (provider) async throws in
+            try await TemporaryDirectory.with { directory in
+                let specification = try ProviderKind.docker.specification("session", directory)
+                let creation = Task { try await provider.create(specification) }
+                _ = await pulls.first { _ in true }
+                creation.cancel()
+                await #expect(throws: CancellationError.self) { try await creation.value }
+            }
         }
     }
 
