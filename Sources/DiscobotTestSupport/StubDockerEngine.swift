@@ -39,6 +39,8 @@ package final class StubDockerEngine: Sendable {
         }
         guard isBound else { throw Shell.Failed(description: "no socket") }
         Thread.detachNewThread { [weak self] in
+            // Here and nowhere else: this could accept for another socket that gets the same number.
+            defer { Glibc.close(descriptor) }
             while true {
                 let peer = accept(descriptor, nil, nil)
                 guard peer >= 0, let self else { return }
@@ -50,7 +52,6 @@ package final class StubDockerEngine: Sendable {
     /// Ends the socket and all connections.
     package func close() {
         shutdown(descriptor, Int32(SHUT_RDWR))
-        Glibc.close(descriptor)
         unlink(path)
         held.withLock { held in
             for peer in held { Glibc.close(peer) }
