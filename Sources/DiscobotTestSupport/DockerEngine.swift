@@ -22,6 +22,7 @@ package final class DockerEngine: Sendable {
 
         func get() async throws -> DockerEngine {
             if let engine { return try await engine.value }
+            // Shared by all who ask, whoever of them gives up.
             let task = Task {
                 if let host = ProcessInfo.processInfo.environment["DISCOBOT_TEST_DOCKER"], !host.isEmpty {
                     let engine = DockerEngine(host: host)

@@ -190,7 +190,7 @@ struct DockerLifeTests {
         }
     }
 
-    @Test(.enabled(if: geteuid() == 0))
+    @Test(.enabled(if: geteuid() == 0, "only root gives sandboxes another user"))
     func `a workspace that the sandbox's user cannot read is said, with what helps`() async throws {
         try await DockerFixture.with { fixture in
             _ = try ProviderKind.docker.specification("session", fixture.directory)
