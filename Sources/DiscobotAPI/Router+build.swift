@@ -67,6 +67,7 @@ package struct APIServices: Sendable {
             AgentRoutes(agents: agents).group,
             SessionRoutes(sessions: sessions).group,
             SessionFileRoutes(files: sessionFiles).group,
+            SessionChangeRoutes(files: sessionFiles).group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]

@@ -138,10 +138,14 @@ package struct AgentClient: Sendable {
     func call<Value: Decodable>(
         _ method: HTTPMethod,
         _ path: String,
-        timeout: TimeAmount = .seconds(30)
+        timeout: TimeAmount = .seconds(30),
+        limit: Int = maximumAnswer
     ) async throws -> Value {
-        try await value(request(method, path), timeout: timeout)
+        try await value(request(method, path), timeout: timeout, limit: limit)
     }
+
+    /// Bytes of an answer, where not said otherwise.
+    static let maximumAnswer = 16 << 20
 
     func call<Value: Decodable>(
         _ method: HTTPMethod,
@@ -154,7 +158,7 @@ package struct AgentClient: Sendable {
         request.headers.add(contentsOf: headers)
         request.headers.add(name: "Content-Type", value: "application/json")
         request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
-        return try await value(request, timeout: timeout)
+        return try await value(request, timeout: timeout, limit: Self.maximumAnswer)
     }
 
     private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
@@ -165,11 +169,15 @@ package struct AgentClient: Sendable {
         return request
     }
 
-    private func value<Value: Decodable>(_ request: HTTPClientRequest, timeout: TimeAmount) async throws -> Value {
+    private func value<Value: Decodable>(
+        _ request: HTTPClientRequest,
+        timeout: TimeAmount,
+        limit: Int
+    ) async throws -> Value {
         let response = try await execute(request, deadline: .now() + timeout)
         guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
         do {
-            let body = try await response.body.collect(upTo: 16 << 20)
+            let body = try await response.body.collect(upTo: limit)
             return try JSONDecoder().decode(Value.self, from: Data(body.readableBytesView))
         } catch let error as DecodingError {
             throw AgentError(.invalidAnswer, "the sandbox's agent answered something unreadable", cause: error)
