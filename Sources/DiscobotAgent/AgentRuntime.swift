@@ -47,6 +47,14 @@ package struct AgentRuntime: Sendable {
                     start: options.source.commit
                 )
             ).routes
+            + CommitRoutes(
+                commits: WorkingCommits(
+                    directories: directories,
+                    workingCopy: workingCopy,
+                    git: git,
+                    conversation: conversation
+                )
+            ).routes
         // One is enough for the few connections of a sandbox, and each costs memory.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.

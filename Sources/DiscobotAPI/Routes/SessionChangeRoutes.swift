@@ -8,18 +8,38 @@ import Hummingbird
 /// What sessions have changed, and the way of that to the workspace.
 struct SessionChangeRoutes: Sendable {
     let files: SessionFiles
+    let commits: CommitService
 
     var group: EndpointGroup {
-        EndpointGroup(
+        let id = [EndpointParameter.path("sessionId")]
+        return EndpointGroup(
             name: "Session changes",
             endpoints: [
                 .project(
                     .get,
                     "/sessions/{sessionId}/diff",
                     "What the session has changed; of one file with path, names only with format=files",
-                    [.path("sessionId"), .query("path"), .query("format", example: "files")],
+                    id + [.query("path"), .query("format", example: "files")],
                     use: diff
-                )
+                ),
+                .project(
+                    .post,
+                    "/sessions/{sessionId}/commit",
+                    "Take the session's commits to the workspace",
+                    id
+                ) { request, project in
+                    try await commits.commit(request.id("sessionId"), of: project)
+                    return try .success()
+                },
+                .project(
+                    .post,
+                    "/sessions/{sessionId}/rebase",
+                    "Put what the session has on top of the workspace's newest commit",
+                    id
+                ) { request, project in
+                    try await commits.rebase(request.id("sessionId"), of: project)
+                    return try .success()
+                },
             ]
         )
     }

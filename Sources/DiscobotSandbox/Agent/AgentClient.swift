@@ -52,9 +52,15 @@ package struct AgentClient: Sendable {
 
     /// Starts a completion; one that is known by its id goes on or stays ended.
     ///
-    /// - Parameter credentials: what the agent's environment holds during this turn.
-    package func start(_ request: StartRequest, credentials: [CredentialVariable]) async throws -> CompletionResponse {
-        var headers: [(String, String)] = []
+    /// - Parameters:
+    ///   - credentials: what the agent's environment holds during this turn.
+    ///   - identity: headers that say who commits.
+    package func start(
+        _ request: StartRequest,
+        credentials: [CredentialVariable],
+        identity: [(String, String)] = []
+    ) async throws -> CompletionResponse {
+        var headers = identity
         if !credentials.isEmpty {
             headers.append(
                 (AgentHeader.credentials, String(decoding: try JSONEncoder().encode(credentials), as: UTF8.self))
@@ -128,7 +134,7 @@ package struct AgentClient: Sendable {
     private static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
 
     /// Says when an agent was silent for too long: its process may hang, or its machine.
-    private static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
+    static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
         let isSilent = (error as? HTTPClientError) == .readTimeout || (error as? HTTPClientError) == .deadlineExceeded
         return AgentError(.unreachable, isSilent ? "the sandbox's agent hangs: it is silent" : message, cause: error)
     }
@@ -167,6 +173,13 @@ package struct AgentClient: Sendable {
         request.headers.add(name: "Host", value: "agent")
         request.headers.add(name: "Authorization", value: "Bearer \(secret.value)")
         return request
+    }
+
+    /// An answer whose body is read as it comes; throws what the agent refuses.
+    func stream(_ method: HTTPMethod, _ path: String, timeout: TimeAmount) async throws -> HTTPClientResponse {
+        let response = try await execute(request(method, path), deadline: .now() + timeout)
+        guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
+        return response
     }
 
     private func value<Value: Decodable>(

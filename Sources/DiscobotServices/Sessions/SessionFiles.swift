@@ -90,7 +90,7 @@ package struct SessionFiles: Sendable {
     private func base(of target: Target) async throws -> String? {
         let session = try await sandboxes.store.read { try $0.session(target.session, of: target.project) }
         guard let session else { throw ServerError.notFound("Session not found") }
-        return session.baseCommit ?? session.workspaceCommit
+        return session.landedCommit ?? session.baseCommit ?? session.workspaceCommit
     }
 
     private func withAgent<Value>(of target: Target, _ body: (AgentClient) async throws -> Value) async throws -> Value
