@@ -38,7 +38,10 @@ package struct AgentRuntime: Sendable {
         let routes =
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
-            + FileRoutes(files: WorkingFiles(directories.workspace, workingCopy: workingCopy)).routes
+            + FileRoutes(
+                files: WorkingFiles(directories.workspace, workingCopy: workingCopy),
+                search: FileSearch(directories: directories, workingCopy: workingCopy, git: git)
+            ).routes
             + ChangeRoutes(
                 changes: WorkingChanges(
                     directories: directories,

@@ -26,6 +26,13 @@ struct SessionFileRoutes: Sendable {
                     [.query("path", example: "."), .query("hidden", example: "true")],
                     use: list
                 ),
+                endpoint(
+                    .get,
+                    "/search",
+                    "Files and directories by some letters of their paths",
+                    [.query("q", isRequired: true, example: "readme"), .query("limit", example: "50")],
+                    use: search
+                ),
                 endpoint(.get, "/read", "One file, of now or as it was before", [path, .query("fromBase")], use: read),
                 endpoint(
                     .put,
@@ -71,6 +78,21 @@ struct SessionFileRoutes: Sendable {
         let path = try request.query("path") ?? "."
         let hidden = try request.flag("hidden")
         return try .json(await files.list(path, includingHidden: hidden, of: target))
+    }
+
+    private static let defaultResults = 50
+    private static let maximumResults = 200
+
+    private func search(_ request: APIRequest, _ target: SessionFiles.Target) async throws -> Response {
+        var limit = Self.defaultResults
+        if let text = try request.query("limit") {
+            guard let wanted = Int(text), (1...Self.maximumResults).contains(wanted) else {
+                throw ServerError.invalidArgument("limit must be a number from 1 to \(Self.maximumResults)")
+            }
+            limit = wanted
+        }
+        let query = try bounded(request.query("q"), "q") ?? ""
+        return try .json(await files.search(query, limit: limit, of: target))
     }
 
     private func read(_ request: APIRequest, _ target: SessionFiles.Target) async throws -> Response {

@@ -10,6 +10,7 @@ import Hummingbird
 /// The files of the working copy.
 struct FileRoutes: Sendable {
     let files: WorkingFiles
+    let search: FileSearch
 
     /// Base64 of the largest file, and some JSON around it.
     private static let bodyLimit = 15 << 20
@@ -18,6 +19,7 @@ struct FileRoutes: Sendable {
         [
             AgentRoute(method: .get, path: "/files", handler: list),
             AgentRoute(method: .get, path: "/files/read", handler: read),
+            AgentRoute(method: .get, path: "/files/search", handler: find),
             AgentRoute(method: .post, path: "/files/write", handler: write),
             AgentRoute(method: .post, path: "/files/delete", handler: remove),
             AgentRoute(method: .post, path: "/files/rename", handler: rename),
@@ -36,6 +38,11 @@ struct FileRoutes: Sendable {
                 truncated: listing.truncated ? true : nil
             )
         )
+    }
+
+    private func find(_ request: Request, _ context: AppRequestContext) async throws -> Response {
+        let limit = request.query("limit").flatMap { Int($0) } ?? 50
+        return try .json(await search.search(request.query("q") ?? "", limit: limit))
     }
 
     private func read(_ request: Request, _ context: AppRequestContext) throws -> Response {

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import DiscobotAgentAPI
+import NIOCore
 import NIOHTTP1
 
 // The files of the working copy; see `FileContract.swift`.
 extension AgentClient {
     package func files(in path: String, includingHidden: Bool) async throws -> DirectoryResponse {
         try await call(.GET, "/files?path=\(path.percentEncoded)&hidden=\(includingHidden)")
+    }
+
+    package func searchFiles(_ query: String, limit: Int) async throws -> FileSearchResponse {
+        try await call(.GET, "/files/search?q=\(query.percentEncoded)&limit=\(limit)", timeout: .seconds(60))
     }
 
     package func readFile(_ path: String) async throws -> FileResponse {

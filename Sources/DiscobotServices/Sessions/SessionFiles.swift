@@ -33,6 +33,11 @@ package struct SessionFiles: Sendable {
         try await withAgent(of: target) { try await $0.files(in: path, includingHidden: includingHidden) }
     }
 
+    /// Files and directories by some letters of their paths, the best first.
+    package func search(_ query: String, limit: Int, of target: Target) async throws -> FileSearchResponse {
+        try await withAgent(of: target) { try await $0.searchFiles(query, limit: limit) }
+    }
+
     package func read(_ path: String, of target: Target) async throws -> FileResponse {
         try await withAgent(of: target) { try await $0.readFile(path) }
     }

@@ -44,6 +44,24 @@ struct SessionFilesTests {
             #expect(try await client.get("\(path)/files/read?path=no").status == 404)
             #expect(try await client.get("\(path)/files/read?path=../x").status == 400)
             #expect(try await client.get("/api/projects/local/sessions/unknown/files").status == 404)
+            let found = try await client.get("\(path)/files/search?q=user&limit=1").json
+            #expect(found["query"].string == "user")
+            #expect(found["results"].list.map { $0["path"].string } == ["made/by/user"])
+            #expect(found["results"].list.map { $0["type"].string } == ["file"])
+            for limit in ["0", "201", "x"] {
+                #expect(try await client.get("\(path)/files/search?q=user&limit=\(limit)").status == 400)
+            }
+            let diff = try await client.get("\(path)/diff").json
+            #expect(diff["files"].list.map { $0["path"].string } == ["README.md", "made/by/user", "made/file"])
+            #expect(diff["stats"]["filesChanged"].int == 3)
+            let names = try await client.get("\(path)/diff?format=files").json["files"].list
+            #expect(names.map { $0["status"].string } == ["modified", "added", "added"])
+            #expect(names.allSatisfy { $0["patch"].string == nil && $0["additions"].int == nil })
+            let one = try await client.get("\(path)/diff?path=made/file").json
+            #expect(one["status"].string == "added" && one["patch"].string?.hasSuffix("+agent\n") == true)
+            #expect(try await client.get("\(path)/diff?path=../x").status == 400)
+            #expect(try await client.get("\(path)/diff?format=xml").status == 400)
+            #expect(try await client.get("/api/projects/local/sessions/unknown/diff").status == 404)
             let moved = try await client.post("\(path)/files/rename", #"{"oldPath":"made","newPath":"kept"}"#)
             #expect(moved.status == 200)
             #expect(
