@@ -68,6 +68,8 @@ actor FileSearch {
         return task
     }
 
+    /// Elsewhere, as making the index takes a while in which others search.
+    @concurrent
     private nonisolated func list() async throws -> Listed {
         let time = ContinuousClock.now
         return try await translatingGitErrors {
