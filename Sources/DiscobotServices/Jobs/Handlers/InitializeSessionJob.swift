@@ -19,6 +19,7 @@ package struct InitializeSessionJob: JobHandler {
 
     /// How long the agent in a new sandbox may take to make its working copy.
     private static let agentPatience: Duration = .seconds(300)
+    private static let lookInterval: Duration = .milliseconds(100)
     /// How long the workspace's repository may take to be cloned.
     private static let workspacePatience: Duration = .seconds(1000)
 
@@ -136,21 +137,27 @@ package struct InitializeSessionJob: JobHandler {
     }
 
     /// Asks the agent until its working copy is ready. Nobody tells when a socket begins to answer, so it is tried
-    /// again after a wait that is a tenth of the time so far: that little is lost at most.
+    /// again after a wait that is a twentieth of the time so far: that little is lost at most.
     private func waitForAgent(_ session: Session, _ provider: any SandboxProvider) async throws {
         guard let agent = try await client(session, provider) else {
             throw ServerError(.operationFailed, "the secret of the session's sandbox is lost")
         }
         let start = ContinuousClock.now
+        // Looking at a sandbox takes much longer than asking its agent.
+        var nextLook = start + Self.lookInterval
         while case let waited = start.duration(to: .now), waited < Self.agentPatience {
             if let health = try? await agent.health() {
                 if health.connected { return }
                 // Trying again would not help: the data and the source stay what they are.
                 if let error = health.error { throw ServerError.conflict(error) }
-            } else if case let sandbox = try await provider.sandbox(of: session.id), sandbox?.status != .running {
-                throw SandboxError(.startFailed, sandbox?.error ?? "the sandbox ended while it was starting")
+            } else if nextLook < .now {
+                let sandbox = try await provider.sandbox(of: session.id)
+                guard sandbox?.status == .running else {
+                    throw SandboxError(.startFailed, sandbox?.error ?? "the sandbox ended while it was starting")
+                }
+                nextLook = .now + Self.lookInterval
             }
-            try await Task.sleep(for: min(max(waited / 10, .milliseconds(2)), .milliseconds(250)))
+            try await Task.sleep(for: min(max(waited / 20, .milliseconds(1)), .milliseconds(250)))
         }
         throw SandboxError(.timedOut, "the sandbox's agent did not get ready in time")
     }
