@@ -5,6 +5,7 @@ import DiscobotModel
 extension DockerContainer {
     var isRunning: Bool { state.status == "running" }
     var isPaused: Bool { state.status == "paused" }
+    var hasEnded: Bool { state.status == "exited" || state.status == "dead" }
     private var hasStarted: Bool { Self.time(state.startedAt) != nil }
 
     /// - Parameter wasAsked: whether it was told to stop, after which any end is a proper one.
@@ -42,7 +43,7 @@ extension DockerContainer {
 
     func sandbox(of session: ID<Session>, wasAsked: Bool, failure: String?) -> Sandbox {
         let status = status(wasAsked: wasAsked)
-        let hasEnded = status == .stopped || status == .failed
+        let isOver = status == .stopped || status == .failed
         return Sandbox(
             sessionID: session,
             projectID: ID(rawValue: label(DockerLabel.project) ?? ""),
@@ -50,7 +51,7 @@ extension DockerContainer {
             image: settings.image,
             createdAt: Self.time(created) ?? Timestamp(milliseconds: 0),
             startedAt: Self.time(state.startedAt),
-            stoppedAt: hasEnded ? Self.time(state.finishedAt) : nil,
+            stoppedAt: isOver ? Self.time(state.finishedAt) : nil,
             error: failure
         )
     }
@@ -63,4 +64,8 @@ extension DockerContainer {
         let zone = text[fraction.endIndex...]
         return Timestamp(rfc3339: text[..<dot] + "." + (fraction + "000").prefix(3) + zone)
     }
+}
+
+extension DockerContainerSummary {
+    var hasEnded: Bool { status == "exited" || status == "dead" }
 }

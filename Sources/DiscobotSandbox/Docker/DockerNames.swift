@@ -10,11 +10,17 @@ enum DockerLabel {
     static let workspace = "discobot.workspace.id"
     static let managed = "discobot.managed"
     static let type = "discobot.type"
+
+    /// Of all that a server has made.
+    static func of(_ server: String) -> String { "\(Self.server)=\(server)" }
+    static func of(_ project: ID<Project>) -> String { "\(Self.project)=\(project)" }
 }
 
 /// How containers, volumes and networks are called.
 enum DockerName {
     static func container(_ id: ID<Session>) -> String { "discobot-session-\(id)" }
+    /// The container that never starts, in which the files of an image are read.
+    static func look(_ server: String) -> String { "discobot-look-\(server)" }
     static func data(_ id: ID<Session>) -> String { "discobot-data-\(id)" }
     static func cache(_ id: ID<Project>) -> String { "discobot-cache-\(plain(id))" }
     static func network(_ id: ID<Project>, server: String) -> String { "discobot-\(server)-\(plain(id))" }

@@ -52,16 +52,25 @@ extension DockerSandboxProvider {
             cacheVolume: configuration.isCacheEnabled ? try await cacheVolume(specification, server) : nil,
             network: configuration.network ?? DockerName.network(specification.projectID, server: server)
         )
-        let container = try await networks.run(ID(rawValue: specification.projectID.rawValue)) {
-            try await prepareNetwork(plan)
-            return try await client.createContainer(DockerName.container(specification.sessionID), plan.settings)
-        }
+        let container = try await container(plan)
         do {
             try await client.extract(Self.places(user, plan), to: DockerContainerPlan.volume, of: container)
         } catch {
             // Without its data it would never run. This goes on when the caller gives up.
             try? await Task { try await client.removeContainer(container) }.value
             throw error
+        }
+    }
+
+    private func container(_ plan: DockerContainerPlan) async throws -> String {
+        let name = DockerName.container(plan.specification.sessionID)
+        guard plan.specification.network == .internet, configuration.network == nil else {
+            return try await client.createContainer(name, plan.settings)
+        }
+        // Whoever removes the project's network sees the container, or has removed it before.
+        return try await networks.run(ID(rawValue: plan.specification.projectID.rawValue)) {
+            try await prepareNetwork(plan)
+            return try await client.createContainer(name, plan.settings)
         }
     }
 
@@ -101,13 +110,11 @@ extension DockerSandboxProvider {
     }
 
     func cacheVolumes(of project: ID<Project>, _ server: String) async throws -> [DockerVolume] {
-        try await client.volumes(label: "\(DockerLabel.project)=\(project)").filter { volume in
-            volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache"
-        }
+        let labels = [DockerLabel.of(server), DockerLabel.of(project), "\(DockerLabel.type)=cache"]
+        return try await client.volumes(labels: labels)
     }
 
     private func prepareNetwork(_ plan: DockerContainerPlan) async throws {
-        guard plan.specification.network == .internet, configuration.network == nil else { return }
         guard try await client.network(plan.network) == nil else { return }
         let project = plan.specification.projectID
         try await client.createNetwork(

@@ -43,6 +43,8 @@ package struct DockerSandboxProvider: SandboxProvider {
     let queue = SandboxQueue()
     /// One at a time makes or removes the network of a project.
     let networks = SandboxQueue(maximumWaiters: 4096)
+    /// What images have in their `/etc`, by the directory that is made of it.
+    let looks = SharedTasks<String, Void>()
     let images: DockerImages
     let server: DockerServer
     let feed: SandboxChangeFeed

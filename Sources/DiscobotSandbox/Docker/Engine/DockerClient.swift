@@ -15,6 +15,8 @@ package final class DockerClient: Sendable {
     static let newestVersion = DockerVersion(1, 47)
     static let oldestVersion = DockerVersion(1, 40)
     private static let maximumAnswer = 8 << 20
+    /// Of a list: some kilobytes for each of many sandboxes.
+    static let maximumList = 64 << 20
 
     package let address: DockerAddress
     private let version = Mutex<DockerVersion?>(nil)
@@ -31,11 +33,12 @@ package final class DockerClient: Sendable {
         query: [(String, String)] = [],
         body: DockerBody = .none,
         headers: [(String, String)] = [],
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(30),
+        upTo maximum: Int = maximumAnswer
     ) async throws -> ByteBuffer {
         try await Self.limited(to: limit, address) {
             let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
-            return try await self.translating { try await response.body.collect(upTo: Self.maximumAnswer) }
+            return try await self.translating { try await response.body.collect(upTo: maximum) }
         }
     }
 
@@ -44,9 +47,10 @@ package final class DockerClient: Sendable {
         _ path: String,
         query: [(String, String)] = [],
         body: DockerBody = .none,
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(30),
+        upTo maximum: Int = maximumAnswer
     ) async throws -> Value {
-        try Self.decode(try await call(method, path, query: query, body: body, within: limit))
+        try Self.decode(try await call(method, path, query: query, body: body, within: limit, upTo: maximum))
     }
 
     static func decode<Value: Decodable>(_ body: ByteBuffer) throws -> Value {
@@ -65,12 +69,12 @@ package final class DockerClient: Sendable {
         body: DockerBody = .none,
         headers: [(String, String)] = [],
         within limit: Duration,
-        begun: @escaping @Sendable () async -> Void = {},
+        begun: @escaping @Sendable () async throws -> Void = {},
         handle: @escaping @Sendable (ByteBuffer) async throws -> Void
     ) async throws {
         try await Self.limited(to: limit, address) {
             let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
-            await begun()
+            try await begun()
             var lines = LineSplitter()
             try await self.translating {
                 for try await chunk in response.body {

@@ -25,6 +25,8 @@ package struct DockerError: Error, Sendable, Equatable, CustomStringConvertible 
 
     package var description: String { message }
     package var isNotFound: Bool { code == .refused(status: 404) }
+    /// How engines refuse what cannot be done now.
+    package var isForbidden: Bool { code == .refused(status: 403) }
     package var isConflict: Bool { code == .refused(status: 409) }
 }
 
