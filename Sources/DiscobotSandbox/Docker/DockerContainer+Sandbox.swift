@@ -21,9 +21,10 @@ extension DockerContainer {
         return wasAsked || hasEndedInOrder ? .stopped : .failed
     }
 
-    /// Codes of an orderly end, and of one that somebody else ordered.
+    /// Codes of an orderly end, and of one that somebody else ordered. Engines that begin after a power cut give 255 to
+    /// those that ran.
     private var hasEndedInOrder: Bool {
-        [0, 137, 143].contains(state.exitCode) && !ranOutOfMemory && (state.error ?? "").isEmpty
+        [0, 137, 143, 255].contains(state.exitCode) && !ranOutOfMemory && (state.error ?? "").isEmpty
     }
 
     /// Without a fatal signal that was some other process, which the runtime outlived.

@@ -32,7 +32,7 @@ final class DockerPresence: Sendable {
     /// That it is still absent is no news.
     func publish(_ presence: SandboxEnginePresence) {
         let readers: [AsyncStream<SandboxEnginePresence>.Continuation] = state.withLock { state in
-            if presence != .answers, presence == state.last { return [] }
+            if case .absent = presence, case .absent? = state.last { return [] }
             state.last = presence
             return Array(state.readers.values)
         }

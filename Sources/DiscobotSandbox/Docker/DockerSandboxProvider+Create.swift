@@ -28,8 +28,8 @@ extension DockerSandboxProvider {
         unlink(session.stopping)
         unlink(session.socket)
         // A container that exists has the directory itself mounted, so it stays.
-        guard !PrivateFile.exists(session.runDirectory) else { return }
-        try PrivateFile.makeDirectory(session.runDirectory)
+        if !PrivateFile.exists(session.runDirectory) { try PrivateFile.makeDirectory(session.runDirectory) }
+        // Also of one that is there: whoever made it may have died before this.
         let user = Self.user
         guard geteuid() != 0 || chown(session.runDirectory, uid_t(user.uid), gid_t(user.gid)) == 0 else {
             throw SandboxError(.failed, "cannot give \(session.runDirectory) to the sandbox's user")

@@ -82,7 +82,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         } catch {
             return .unavailable(
                 reason: (error as? DockerError)?.message ?? "no Docker Engine answers at \(client.address.description)",
-                remedy: Self.remedy(client.address)
+                remedy: (error as? DockerError)?.remedy ?? Self.remedy(client.address)
             )
         }
     }

@@ -8,14 +8,21 @@ import Logging
 /// What is to be put right when the server starts, and whenever an engine begins to answer.
 extension SandboxWatcher {
     func keepSettled(_ provider: any SandboxProvider) async {
-        guard let engine = provider as? any SandboxEngine else { return await settle(provider) }
         // Before anything is asked, so that an engine that comes meanwhile is not missed.
-        let presence = engine.presence()
+        let presence = (provider as? any SandboxEngine)?.presence()
         await settle(provider)
+        guard let presence else { return }
+        var isAbsent = false
         for await state in presence {
             switch state {
-            case .answers: await settle(provider)
+            case .answers:
+                if isAbsent {
+                    logger.notice("the sandboxes' engine answers", metadata: ["provider": "\(provider.name)"])
+                }
+                isAbsent = false
+                await settle(provider)
             case .absent(let error):
+                isAbsent = true
                 logger.warning(
                     "the sandboxes' engine does not answer; waiting for it",
                     metadata: ["provider": "\(provider.name)", "error": "\(error)"]

@@ -170,7 +170,12 @@ package final class DockerClient: Sendable {
             configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: directory + "/key.pem", format: .pem))
             return configuration
         } catch {
-            throw DockerError(.unreachable, "the certificates for the Docker Engine in \(directory) cannot be read")
+            throw DockerError(
+                .unreachable,
+                "the certificates for the Docker Engine in \(directory) cannot be read",
+                remedy: "DOCKER_CERT_PATH must have ca.pem, cert.pem and key.pem, which the server's user can read.",
+                cause: "\(error)"
+            )
         }
     }
 
@@ -192,7 +197,7 @@ package final class DockerClient: Sendable {
         } catch {
             // The next engine there may be another one.
             version.withLock { $0 = nil }
-            throw DockerError(.unreachable, "no Docker Engine answers at \(address.description)")
+            throw DockerError(connectingTo: address, error)
         }
     }
 
