@@ -31,6 +31,7 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
             await withDiscardingTaskGroup { group in
                 for provider in providers.all {
                     group.addTask { await keepSettled(provider) }
+                    group.addTask { await replaceOutdated(provider) }
                     group.addTask { await watch(provider) }
                 }
             }

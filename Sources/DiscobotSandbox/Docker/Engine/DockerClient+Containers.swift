@@ -52,11 +52,14 @@ struct DockerContainer: Decodable, Sendable {
 /// A container as it is listed.
 struct DockerContainerSummary: Decodable, Sendable {
     let id: String
+    /// The image's id, whatever its name means now.
+    let image: String
     let status: String
     let labels: [String: String]?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
+        case image = "ImageID"
         case status = "State"
         case labels = "Labels"
     }
