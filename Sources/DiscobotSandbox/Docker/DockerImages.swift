@@ -43,13 +43,13 @@ actor DockerImages {
         }
     }
 
-    /// Makes sure that the engine has the image, by pulling it when that is possible; returns its id. Throws
-    /// `SandboxError` or `DockerError`.
-    func prepare() async throws -> String {
+    /// Makes sure that the engine has the image, by pulling it when that is possible. Throws `SandboxError` or
+    /// `DockerError`.
+    func prepare() async throws -> DockerImage {
         guard let reference = ImageReference(configuration.image) else {
             throw SandboxError(.invalidImage, Self.badName(configuration.image).text)
         }
-        if let image = try await client.image(reference.lookup) { return image.id }
+        if let image = try await client.image(reference.lookup) { return image }
         guard !reference.isLocal else { throw SandboxError(.invalidImage, Self.missing(reference).text) }
         do {
             try await Self.end(of: pulling(reference))
@@ -59,7 +59,7 @@ actor DockerImages {
         guard let image = try await client.image(reference.lookup) else {
             throw SandboxError(.invalidImage, Self.missing(reference).text)
         }
-        return image.id
+        return image
     }
 
     /// All who want the image wait for the same pull, which goes on when one of them gives up.

@@ -38,7 +38,7 @@ extension DockerSandboxProvider {
     }
 
     /// What the image has, read from a container that never starts.
-    private func accountFiles(image: String) async throws -> [String] {
+    func accountFiles(image: String) async throws -> [String] {
         let name = "discobot-look-\(UUID().uuidString.lowercased())"
         let settings: JSONValue = [
             "Image": .string(image), "Entrypoint": ["/"], "HostConfig": ["NetworkMode": "none"],

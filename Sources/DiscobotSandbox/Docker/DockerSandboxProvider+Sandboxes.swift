@@ -15,7 +15,7 @@ extension DockerSandboxProvider {
                 guard let container = try await container(of: id) else { throw Self.unknown }
                 if container.isRunning { return }
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
-                try prepare(session)
+                try prepare(session, DockerUsers(of: try await client.info()))
                 do {
                     try await client.startContainer(container.id)
                 } catch let error as DockerError {
@@ -95,6 +95,7 @@ extension DockerSandboxProvider {
         guard let session = files.session(id) else { throw Self.unknown }
         guard let container = try await translating({ try await container(of: id) }) else { throw Self.unknown }
         guard container.isRunning else { throw SandboxError(.notRunning, "the sandbox does not run") }
+        if let port = container.publishedPort { return .tcp(host: "127.0.0.1", port: port) }
         // The sandbox can write there, and must not lead the server to another socket.
         var status = stat()
         guard lstat(session.socket, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
@@ -170,7 +171,19 @@ extension DockerSandboxProvider {
         }
         try await stop(container, id)
         try await client.removeContainer(container.id)
+        try await removeOwnNetwork(of: container)
         if let project = container.label(DockerLabel.project) { try await removeNetwork(of: ID(rawValue: project)) }
+    }
+
+    /// Removes the network that a sandbox has for itself, if it has one.
+    private func removeOwnNetwork(of container: DockerContainer) async throws {
+        guard let session = container.label(DockerLabel.session), let project = container.label(DockerLabel.project),
+            try await client.info().isPodman
+        else { return }
+        let server = try server.id(files)
+        try await client.removeNetwork(
+            DockerName.network(ID(rawValue: session), of: ID(rawValue: project), server: server)
+        )
     }
 
     /// Removes the network of a project when no sandbox of the project is left.

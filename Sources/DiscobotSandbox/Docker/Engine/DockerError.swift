@@ -25,6 +25,8 @@ package struct DockerError: Error, Sendable, Equatable, CustomStringConvertible 
 
     package var description: String { message }
     package var isNotFound: Bool { code == .refused(status: 404) }
+    /// Whether the engine answered, and would not do it.
+    var isRefusal: Bool { if case .refused = code { true } else { false } }
     package var isConflict: Bool { code == .refused(status: 409) }
 }
 
