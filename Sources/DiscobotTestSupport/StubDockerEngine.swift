@@ -29,7 +29,7 @@ package final class StubDockerEngine: Sendable {
     /// - Parameters:
     ///   - engine: the socket of a real engine.
     ///   - answer: to a request line without version, such as `GET /containers/x/json`; nil for that of the real engine.
-    ///     Without one, `/_ping` is answered anyway.
+    ///     Without one, `/_ping` and `/info` are answered anyway.
     package init(
         in directory: TemporaryDirectory,
         before engine: String? = nil,
@@ -88,7 +88,13 @@ package final class StubDockerEngine: Sendable {
         let parts = head.prefix { $0 != "\r\n" }.split(separator: " ")
         let isPing = parts.count > 1 && parts[1] == "/_ping"
         let path = parts.count > 1 && parts[1].hasPrefix("/v") ? parts[1].dropFirst(2).drop { $0 != "/" } : parts[1]
-        let answer = isPing && engine == nil ? .raw(Self.ping) : answer("\(parts[0]) \(path)")
+        let answer =
+            switch path {
+            case _ where engine != nil: answer("\(parts[0]) \(path)")
+            case _ where isPing: .raw(Self.ping)
+            case "/info": .json(200, "{}")
+            default: answer("\(parts[0]) \(path)")
+            }
         switch answer ?? .real {} {
         case .json(let status, let body):
             write(

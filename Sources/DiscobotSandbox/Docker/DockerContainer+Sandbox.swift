@@ -6,6 +6,10 @@ extension DockerContainer {
     var isRunning: Bool { state.status == "running" }
     var isPaused: Bool { state.status == "paused" }
     var hasEnded: Bool { state.status == "exited" || state.status == "dead" }
+    /// Where this machine reaches the agent API, if it is by a port.
+    var publishedPort: Int? {
+        network?.ports?[DockerPassage.portName]??.compactMap { Int($0.port) }.first
+    }
     private var hasStarted: Bool { Self.time(state.startedAt) != nil }
 
     /// - Parameter wasAsked: whether it was told to stop, after which any end is a proper one.

@@ -31,9 +31,9 @@ struct DockerImages: Sendable {
     }
 
     /// What the image's name means now; nil when the engine has no such image. Throws `DockerError`.
-    func currentID() async throws -> String? {
+    func current() async throws -> DockerImage? {
         guard let reference = ImageReference(configuration.image) else { return nil }
-        return try await client.image(reference.lookup)?.id
+        return try await client.image(reference.lookup)
     }
 
     /// Fetches the image, by the pull that is under way where there is one. The pull goes on when the caller gives up.
@@ -52,12 +52,12 @@ struct DockerImages: Sendable {
         }
     }
 
-    /// Makes sure that the engine has the image, by pulling it when that is possible; returns its id. Throws
-    /// `SandboxError` or `DockerError`.
-    func prepare() async throws -> String {
-        if let id = try await currentID() { return id }
+    /// Makes sure that the engine has the image, by pulling it when that is possible. Throws `SandboxError` or
+    /// `DockerError`.
+    func prepare() async throws -> DockerImage {
+        if let image = try await current() { return image }
         try await fetch()
-        if let id = try await currentID() { return id }
+        if let image = try await current() { return image }
         throw SandboxError(.invalidImage, "the Docker Engine has pulled \(configuration.image), and does not have it")
     }
 

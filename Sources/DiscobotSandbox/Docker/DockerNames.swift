@@ -25,9 +25,14 @@ enum DockerName {
     static func cache(_ id: ID<Project>) -> String { "discobot-cache-\(plain(id))" }
     static func network(_ id: ID<Project>, server: String) -> String { "discobot-\(server)-\(plain(id))" }
 
+    /// Where only a network of its own keeps a sandbox from the others.
+    static func network(_ id: ID<Session>, of project: ID<Project>, server: String) -> String {
+        network(project, server: server) + "-" + LocalSandboxFiles.digest(id.rawValue)
+    }
+
     /// The interface of a network on the host, so that a firewall can have one rule for all of them; at most 15 letters.
-    static func bridge(_ id: ID<Project>, server: String) -> String {
-        "dsc-" + LocalSandboxFiles.digest(network(id, server: server)).prefix(11)
+    static func bridge(_ network: String) -> String {
+        "dsc-" + LocalSandboxFiles.digest(network).prefix(11)
     }
 
     /// Engines take few characters, and names of 255 at most.

@@ -10,22 +10,6 @@ extension DockerSandboxProvider {
         let accounts = ["passwd", "group"].map { (name: $0, path: "\(directory)/\($0)") }
         // The second one is written last.
         if PrivateFile.exists(accounts[1].path) { return accounts }
-        // Not ended half way by a caller that gives up: the engine would have a container that nobody removes.
-        try await looks.value(of: directory) {
-            try await queue.run(Self.lookQueue) {
-                if PrivateFile.exists(accounts[1].path) { return }
-                try await makeAccounts(accounts, directory, image, user)
-            }
-        }
-        return accounts
-    }
-
-    private func makeAccounts(
-        _ accounts: [(name: String, path: String)],
-        _ directory: String,
-        _ image: String,
-        _ user: DockerUser
-    ) async throws {
         let texts = try await accountFiles(image: image)
         try PrivateFile.makeDirectory(directory)
         let lines = [
@@ -35,6 +19,7 @@ extension DockerSandboxProvider {
             let text = Self.adding(lines[index], id: id, to: texts[index])
             try PrivateFile.write(text, to: accounts[index].path, mode: 0o644)
         }
+        return accounts
     }
 
     private static func shell(_ texts: [String]) -> String {
@@ -51,8 +36,16 @@ extension DockerSandboxProvider {
         return text + (text.isEmpty || text.hasSuffix("\n") ? "" : "\n") + line + "\n"
     }
 
-    /// What the image has, read from a container that never starts.
-    private func accountFiles(image: String) async throws -> [String] {
+    /// The image's `passwd` and `group`; a text is empty where there is no such file.
+    func accountFiles(image: String) async throws -> [String] {
+        // Not ended half way by a caller that gives up: the engine would have a container that nobody removes.
+        try await looks.value(of: image) {
+            try await queue.run(Self.lookQueue) { try await readAccountFiles(image: image) }
+        }
+    }
+
+    /// Reads them from a container that never starts.
+    private func readAccountFiles(image: String) async throws -> [String] {
         let server = try server.id(files)
         let name = DockerName.look(server)
         let settings: JSONValue = [
@@ -86,5 +79,5 @@ extension DockerSandboxProvider {
     }
 
     /// There is one such container at a time. No session has this for its id.
-    private static let lookQueue: ID<Session> = "look/"
+    static let lookQueue: ID<Session> = "look/"
 }

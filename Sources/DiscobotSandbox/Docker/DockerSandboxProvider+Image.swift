@@ -17,7 +17,7 @@ extension DockerSandboxProvider: SandboxImageSource {
     package func outdatedSandboxes() async throws -> [ID<Session>] {
         guard let server = try server.knownID(files) else { return [] }
         return try await translating {
-            guard let current = try await images.currentID() else { return [] }
+            guard let current = try await images.current()?.id else { return [] }
             return try await client.containers(labels: [DockerLabel.of(server)]).compactMap { container in
                 guard container.status == "running", container.image != current else { return nil }
                 return container.labels?[DockerLabel.session].map { ID(rawValue: $0) }

@@ -21,8 +21,7 @@ extension DockerSandboxProvider: SandboxEngine {
                 await attempts.run { try await removeLeftover(volume, owners) }
             }
             for network in try await client.networks(labels: [DockerLabel.of(server)]) {
-                guard let project = network.labels?[DockerLabel.project] else { continue }
-                await attempts.run { try await removeNetwork(network.id, of: ID(rawValue: project)) }
+                await attempts.run { try await removeLeftover(network) }
             }
             try attempts.end()
         }
@@ -37,6 +36,13 @@ extension DockerSandboxProvider: SandboxEngine {
             return true
         }
         if isRemoved { feed.publish(id) }
+    }
+
+    /// One in which no sandbox is left.
+    private func removeLeftover(_ network: DockerNetwork) async throws {
+        guard let project = network.labels?[DockerLabel.project] else { return }
+        let session = network.labels?[DockerLabel.session].map { ID<Session>(rawValue: $0) }
+        try await removeNetwork(network.id, of: ID(rawValue: project), session: session)
     }
 
     /// A project that is gone never comes again.

@@ -15,7 +15,7 @@ extension DockerSandboxProvider {
                 guard let container = try await container(of: id) else { throw Self.unknown }
                 if container.isRunning { return }
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
-                try prepare(session)
+                try prepare(session, DockerUsers(of: try await client.info()))
                 do {
                     try await client.startContainer(container.id)
                 } catch let error as DockerError {
@@ -97,6 +97,7 @@ extension DockerSandboxProvider {
         guard let session = files.session(id) else { throw Self.unknown }
         guard let container = try await translating({ try await container(of: id) }) else { throw Self.unknown }
         guard container.isRunning else { throw SandboxError(.notRunning, "the sandbox does not run") }
+        if let port = container.publishedPort { return .tcp(host: "127.0.0.1", port: port) }
         // The sandbox can write there, and must not lead the server to another socket.
         var status = stat()
         guard lstat(session.socket, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
@@ -193,6 +194,7 @@ extension DockerSandboxProvider {
         guard let container = try await container(of: id) else { return nil }
         try await stop(container, id)
         try await client.removeContainer(container.id)
+        try await removeOwnNetwork(of: container)
         return container.label(DockerLabel.project).map { ID(rawValue: $0) }
     }
 
@@ -200,9 +202,24 @@ extension DockerSandboxProvider {
         try await removeNetwork(DockerName.network(project, server: try server.id(files)), of: project)
     }
 
+    /// Removes the network that a sandbox has for itself, if it has one.
+    private func removeOwnNetwork(of container: DockerContainer) async throws {
+        guard let session = container.label(DockerLabel.session), let project = container.label(DockerLabel.project),
+            try await client.info().isPodman
+        else { return }
+        let server = try server.id(files)
+        try await client.removeNetwork(
+            DockerName.network(ID(rawValue: session), of: ID(rawValue: project), server: server)
+        )
+    }
+
     /// Removes the network of a project when no sandbox of the project is left.
-    func removeNetwork(_ network: String, of project: ID<Project>) async throws {
-        let labels = [DockerLabel.of(try server.id(files)), DockerLabel.of(project)]
+    ///
+    /// - Parameter session: whose sandbox alone it was made for; nil for all of the project's.
+    func removeNetwork(_ network: String, of project: ID<Project>, session: ID<Session>? = nil) async throws {
+        let labels =
+            [DockerLabel.of(try server.id(files)), DockerLabel.of(project)]
+            + (session.map { ["\(DockerLabel.session)=\($0)"] } ?? [])
         try await networks.run(ID(rawValue: project.rawValue)) {
             guard try await client.containers(labels: labels).isEmpty else { return }
             try await client.removeNetwork(network)

@@ -99,10 +99,10 @@ struct DockerPartsTests {
             let provider = DockerSandboxProvider(configuration)
             let session = try #require(provider.files.session("s"))
             try FileManager.default.createDirectory(atPath: session.runDirectory, withIntermediateDirectories: true)
-            try provider.prepare(session)
+            try provider.prepare(session, DockerUsers(DockerUser(uid: 1000, gid: 1000)))
             var status = stat()
             #expect(stat(session.runDirectory, &status) == 0)
-            #expect(status.st_uid == uid_t(DockerSandboxProvider.user.uid))
+            #expect(status.st_uid == 1000)
         }
     }
 

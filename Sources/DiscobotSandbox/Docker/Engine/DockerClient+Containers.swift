@@ -34,16 +34,37 @@ struct DockerContainer: Decodable, Sendable {
         }
     }
 
+    struct Network: Decodable, Sendable {
+        struct Binding: Decodable, Sendable {
+            let address: String?
+            let port: String
+
+            private enum CodingKeys: String, CodingKey {
+                case address = "HostIp"
+                case port = "HostPort"
+            }
+        }
+
+        /// What is published of each port, by names as `80/tcp`.
+        let ports: [String: [Binding]?]?
+
+        private enum CodingKeys: String, CodingKey {
+            case ports = "Ports"
+        }
+    }
+
     let id: String
     let created: String
     let state: State
     let settings: Settings
+    let network: Network?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
         case created = "Created"
         case state = "State"
         case settings = "Config"
+        case network = "NetworkSettings"
     }
 
     func label(_ name: String) -> String? { settings.labels?[name] }

@@ -8,10 +8,22 @@ import Synchronization
 
 /// An image that an engine has.
 struct DockerImage: Decodable, Sendable {
+    struct Settings: Decodable, Sendable {
+        let user: String?
+        let labels: [String: String]?
+
+        private enum CodingKeys: String, CodingKey {
+            case user = "User"
+            case labels = "Labels"
+        }
+    }
+
     let id: String
+    let settings: Settings?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
+        case settings = "Config"
     }
 }
 

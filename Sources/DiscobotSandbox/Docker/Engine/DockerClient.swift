@@ -20,6 +20,8 @@ package final class DockerClient: Sendable {
 
     package let address: DockerAddress
     private let version = Mutex<DockerVersion?>(nil)
+    /// What the engine has said of itself, as long as it is there.
+    let knownInfo = Mutex<DockerInfo?>(nil)
     private let encryption = Mutex<TLSConfiguration?>(nil)
 
     package init(_ address: DockerAddress) {
@@ -126,11 +128,14 @@ package final class DockerClient: Sendable {
     /// Asks the engine for its version, which also shows that it is there.
     @discardableResult
     package func negotiate() async throws -> DockerVersion {
-        let response = try await execute(try request(.GET, "/_ping"), deadline: .now() + .seconds(5))
-        guard response.status == .ok else { throw await Self.refusal(response) }
-        _ = try? await response.body.collect(upTo: 1024)
+        let headers = try await Self.limited(to: .seconds(5), address) {
+            let response = try await self.execute(try self.request(.GET, "/_ping"), deadline: .now() + .seconds(5))
+            guard response.status == .ok else { throw await Self.refusal(response) }
+            _ = try? await response.body.collect(upTo: 1024)
+            return response.headers
+        }
         // Engines that do not tell are older than those that do.
-        let theirs = response.headers.first(name: "Api-Version").flatMap { DockerVersion($0) }
+        let theirs = headers.first(name: "Api-Version").flatMap { DockerVersion($0) }
         guard let theirs, theirs >= Self.oldestVersion else {
             throw DockerError(.invalidAnswer, "the Docker Engine is too old; it must know version 1.40 of its API")
         }
@@ -197,6 +202,7 @@ package final class DockerClient: Sendable {
         } catch {
             // The next engine there may be another one.
             version.withLock { $0 = nil }
+            knownInfo.withLock { $0 = nil }
             throw DockerError(connectingTo: address, error)
         }
     }

@@ -33,6 +33,8 @@ package struct DockerError: Error, Sendable, Equatable, CustomStringConvertible 
     package var isNotFound: Bool { code == .refused(status: 404) }
     /// How engines refuse what cannot be done now.
     package var isForbidden: Bool { code == .refused(status: 403) }
+    /// Whether the engine answered, and would not do it.
+    var isRefusal: Bool { if case .refused = code { true } else { false } }
     package var isConflict: Bool { code == .refused(status: 409) }
 }
 
