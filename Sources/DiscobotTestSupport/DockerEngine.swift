@@ -27,6 +27,7 @@ package final class DockerEngine: Sendable {
                 printf '[storage]\ndriver="overlay"\ngraphroot="%s"\nrunroot="%s"\n' "$directory/data" "$directory/run" \
                     >"$CONTAINERS_STORAGE_CONF"
                 exec podman --root "$directory/data" --runroot "$directory/run" --tmpdir "$directory/tmp" \
+                    --network-config-dir "$directory/networks" \
                     system service --time=0 "unix://$directory/docker.sock"
                 """#
             }
@@ -45,8 +46,8 @@ package final class DockerEngine: Sendable {
     package let kind: Kind
     /// As in DOCKER_HOST.
     package let host: String
-    /// Nil for an engine that was there already.
-    private let directory: String?
+    /// Where it has everything; nil for an engine that was there already.
+    let directory: String?
     private let supervisor: Int32?
 
     private actor Sharing {
@@ -213,11 +214,14 @@ package final class DockerEngine: Sendable {
     /// Runs a script of `sh` in the engine's network, where the host is what the engine takes for it.
     @discardableResult
     package func onHost(_ script: String) async throws -> String {
-        guard let directory else { return try await Shell.run(script) }
-        return try await Shell.run(
-            #"nsenter --net="/proc/$(pgrep -o -f -- "\#(kind.mark)")/ns/net" sh -ec "$1""#,
-            directory,
-            script
-        )
+        guard directory != nil else { return try await Shell.run(script) }
+        return try await Shell.run(#"nsenter --net="$0" sh -ec "$1""#, try await networkNamespace(), script)
+    }
+
+    /// As a file that can be entered.
+    package func networkNamespace() async throws -> String {
+        guard let directory else { return "/proc/self/ns/net" }
+        let process = try await Shell.run(#"pgrep -o -f -- "\#(kind.mark)""#, directory)
+        return "/proc/\(process.trimmingCharacters(in: .whitespacesAndNewlines))/ns/net"
     }
 }

@@ -82,8 +82,9 @@ struct DockerLifeTests {
         }
     }
 
-    @Test func `what others do to a container is told`() async throws {
-        try await DockerFixture.with { fixture in
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `what others do to a container is told`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
             var changes = fixture.provider.changes().makeAsyncIterator()
             let id = try await fixture.run()
             let name = DockerFixture.container(id)
@@ -105,8 +106,9 @@ struct DockerLifeTests {
         }
     }
 
-    @Test func `data outlives a container that somebody removes`() async throws {
-        try await DockerFixture.with { fixture in
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `data outlives a container that somebody removes`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
             let id = try await fixture.run()
             _ = try await fixture.output(of: "echo precious >/.data/agent/file; echo c >/.data/cache/file", in: id)
             try await fixture.engine.docker("rm", "-f", DockerFixture.container(id))
@@ -263,8 +265,9 @@ struct DockerLifeTests {
         }
     }
 
-    @Test func `many rounds leave nothing behind`() async throws {
-        try await DockerFixture.with { fixture in
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `many rounds leave nothing behind`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
             // More of them take a second each.
             let rounds = ProcessInfo.processInfo.environment["DISCOBOT_DOCKER_ROUNDS"].flatMap { Int($0) } ?? 5
             for _ in 1...max(1, rounds) {
