@@ -39,6 +39,22 @@ package struct AgentRuntime: Sendable {
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
             + FileRoutes(files: WorkingFiles(directories.workspace, workingCopy: workingCopy)).routes
+            + ChangeRoutes(
+                changes: WorkingChanges(
+                    directories: directories,
+                    workingCopy: workingCopy,
+                    git: git,
+                    start: options.source.commit
+                )
+            ).routes
+            + CommitRoutes(
+                commits: WorkingCommits(
+                    directories: directories,
+                    workingCopy: workingCopy,
+                    git: git,
+                    conversation: conversation
+                )
+            ).routes
         // One is enough for the few connections of a sandbox, and each costs memory.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.

@@ -30,6 +30,15 @@ package struct GitEnvironment: Equatable, Sendable {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
     }
 
+    private init(_ variables: [String: String]) {
+        self.variables = variables
+    }
+
+    /// With more variables, which overrule those that are there.
+    package func adding(_ more: [String: String]) -> GitEnvironment {
+        GitEnvironment(variables.merging(more) { $1 })
+    }
+
     private static let inherited: Set<String> = [
         "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK",
         "SSL_CERT_FILE", "SSL_CERT_DIR",

@@ -92,6 +92,7 @@ private struct Parts {
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
+            commits: CommitService(store: store, jobs: jobs, git: git),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
             sandboxes: sandboxes,
@@ -106,6 +107,8 @@ private struct Parts {
             StopSessionJob(sandboxes: sandboxes),
             DeleteSessionJob(sandboxes: sandboxes),
             RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials, logger: logger),
+            CommitSessionJob(sandboxes: sandboxes, git: git, directories: directories, feed: turns),
+            RebaseSessionJob(sandboxes: sandboxes, git: git),
         ]
         background =
             [

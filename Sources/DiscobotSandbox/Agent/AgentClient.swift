@@ -52,9 +52,15 @@ package struct AgentClient: Sendable {
 
     /// Starts a completion; one that is known by its id goes on or stays ended.
     ///
-    /// - Parameter credentials: what the agent's environment holds during this turn.
-    package func start(_ request: StartRequest, credentials: [CredentialVariable]) async throws -> CompletionResponse {
-        var headers: [(String, String)] = []
+    /// - Parameters:
+    ///   - credentials: what the agent's environment holds during this turn.
+    ///   - identity: headers that say who commits.
+    package func start(
+        _ request: StartRequest,
+        credentials: [CredentialVariable],
+        identity: [(String, String)] = []
+    ) async throws -> CompletionResponse {
+        var headers = identity
         if !credentials.isEmpty {
             headers.append(
                 (AgentHeader.credentials, String(decoding: try JSONEncoder().encode(credentials), as: UTF8.self))
@@ -128,7 +134,7 @@ package struct AgentClient: Sendable {
     private static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
 
     /// Says when an agent was silent for too long: its process may hang, or its machine.
-    private static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
+    static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
         let isSilent = (error as? HTTPClientError) == .readTimeout || (error as? HTTPClientError) == .deadlineExceeded
         return AgentError(.unreachable, isSilent ? "the sandbox's agent hangs: it is silent" : message, cause: error)
     }
@@ -138,10 +144,14 @@ package struct AgentClient: Sendable {
     func call<Value: Decodable>(
         _ method: HTTPMethod,
         _ path: String,
-        timeout: TimeAmount = .seconds(30)
+        timeout: TimeAmount = .seconds(30),
+        limit: Int = maximumAnswer
     ) async throws -> Value {
-        try await value(request(method, path), timeout: timeout)
+        try await value(request(method, path), timeout: timeout, limit: limit)
     }
+
+    /// Bytes of an answer, where not said otherwise.
+    static let maximumAnswer = 16 << 20
 
     func call<Value: Decodable>(
         _ method: HTTPMethod,
@@ -154,7 +164,7 @@ package struct AgentClient: Sendable {
         request.headers.add(contentsOf: headers)
         request.headers.add(name: "Content-Type", value: "application/json")
         request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
-        return try await value(request, timeout: timeout)
+        return try await value(request, timeout: timeout, limit: Self.maximumAnswer)
     }
 
     private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
@@ -165,11 +175,22 @@ package struct AgentClient: Sendable {
         return request
     }
 
-    private func value<Value: Decodable>(_ request: HTTPClientRequest, timeout: TimeAmount) async throws -> Value {
+    /// An answer whose body is read as it comes; throws what the agent refuses.
+    func stream(_ method: HTTPMethod, _ path: String, timeout: TimeAmount) async throws -> HTTPClientResponse {
+        let response = try await execute(request(method, path), deadline: .now() + timeout)
+        guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
+        return response
+    }
+
+    private func value<Value: Decodable>(
+        _ request: HTTPClientRequest,
+        timeout: TimeAmount,
+        limit: Int
+    ) async throws -> Value {
         let response = try await execute(request, deadline: .now() + timeout)
         guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
         do {
-            let body = try await response.body.collect(upTo: 16 << 20)
+            let body = try await response.body.collect(upTo: limit)
             return try JSONDecoder().decode(Value.self, from: Data(body.readableBytesView))
         } catch let error as DecodingError {
             throw AgentError(.invalidAnswer, "the sandbox's agent answered something unreadable", cause: error)
