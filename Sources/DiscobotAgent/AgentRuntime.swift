@@ -35,12 +35,14 @@ package struct AgentRuntime: Sendable {
             environment: options.environment,
             logger: logger
         )
+        // One is enough for the few connections of a sandbox, and each costs memory.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let terminals = Terminals(directories, environment: options.environment, strays: strays, group: group)
         let routes =
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
             + FileRoutes(files: WorkingFiles(directories.workspace, workingCopy: workingCopy)).routes
-        // One is enough for the few connections of a sandbox, and each costs memory.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            + TerminalRoutes(terminals: terminals).routes
         // The conversation stops before those who serve its end.
         let servers = options.addresses.map {
             AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
@@ -49,7 +51,7 @@ package struct AgentRuntime: Sendable {
             [lock] + servers
             + [
                 workingCopy, KeepAliveService(journal: journal, strays: strays, interval: options.keepAlive),
-                ConversationService(conversation: conversation),
+                terminals, ConversationService(conversation: conversation),
             ]
     }
 
