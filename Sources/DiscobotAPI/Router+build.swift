@@ -19,6 +19,7 @@ package struct APIServices: Sendable {
     package let sessions: SessionService
     package let sessionFiles: SessionFiles
     package let commits: CommitService
+    package let terminals: TerminalService
     package let chat: ChatService
     package let events: EventBroker
     package let sandboxes: SandboxService
@@ -35,6 +36,7 @@ package struct APIServices: Sendable {
         sessions: SessionService,
         sessionFiles: SessionFiles,
         commits: CommitService,
+        terminals: TerminalService,
         chat: ChatService,
         events: EventBroker,
         sandboxes: SandboxService,
@@ -50,6 +52,7 @@ package struct APIServices: Sendable {
         self.sessions = sessions
         self.sessionFiles = sessionFiles
         self.commits = commits
+        self.terminals = terminals
         self.chat = chat
         self.events = events
         self.sandboxes = sandboxes
@@ -71,6 +74,7 @@ package struct APIServices: Sendable {
             SessionRoutes(sessions: sessions).group,
             SessionFileRoutes(files: sessionFiles).group,
             SessionChangeRoutes(files: sessionFiles, commits: commits).group,
+            TerminalRoutes(terminals: terminals).group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]

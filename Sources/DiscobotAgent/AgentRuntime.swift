@@ -35,6 +35,9 @@ package struct AgentRuntime: Sendable {
             environment: options.environment,
             logger: logger
         )
+        // One is enough for the few connections of a sandbox, and each costs memory.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let terminals = Terminals(directories, environment: options.environment, strays: strays, group: group)
         let routes =
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
@@ -55,8 +58,7 @@ package struct AgentRuntime: Sendable {
                     conversation: conversation
                 )
             ).routes
-        // One is enough for the few connections of a sandbox, and each costs memory.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            + TerminalRoutes(terminals: terminals).routes
         // The conversation stops before those who serve its end.
         let servers = options.addresses.map {
             AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
@@ -65,7 +67,7 @@ package struct AgentRuntime: Sendable {
             [lock] + servers
             + [
                 workingCopy, KeepAliveService(journal: journal, strays: strays, interval: options.keepAlive),
-                ConversationService(conversation: conversation),
+                terminals, ConversationService(conversation: conversation),
             ]
     }
 
@@ -103,12 +105,7 @@ private struct AgentServer: Service {
     func run() async throws {
         try await Application(
             responder: AgentRuntime.router(routes, options).buildResponder(),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [UpgradeGate(), WriteTimeoutHandler(timeout: .seconds(30))],
-                    idleTimeout: .seconds(120)
-                )
-            ),
+            server: .upgradableHTTP1,
             configuration: ApplicationConfiguration(address: address),
             eventLoopGroupProvider: .shared(group),
             logger: logger

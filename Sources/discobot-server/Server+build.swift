@@ -93,6 +93,7 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             commits: CommitService(store: store, jobs: jobs, git: git),
+            terminals: TerminalService(store: store, sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
             sandboxes: sandboxes,

@@ -9,8 +9,9 @@ import NIOHTTP1
 
 /// Talks to the agent API of one sandbox. Everything throws `AgentError`.
 package struct AgentClient: Sendable {
+    let endpoint: AgentEndpoint
+    let secret: AgentSecret
     private let baseURL: String
-    private let secret: AgentSecret
     private let http: HTTPClient
 
     package init(endpoint: AgentEndpoint, secret: AgentSecret) {
@@ -42,6 +43,7 @@ package struct AgentClient: Sendable {
             case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
             case .tcp(let host, let port): "http://\(host):\(port)"
             }
+        self.endpoint = endpoint
         self.secret = secret
         self.http = http
     }
@@ -246,14 +248,17 @@ package struct AgentError: Error, Sendable, CustomStringConvertible {
     }
 
     init(_ response: HTTPClientResponse) async {
+        self.init(status: response.status, body: try? await response.body.collect(upTo: 64 << 10))
+    }
+
+    init(status: HTTPResponseStatus, body: ByteBuffer?) {
         struct Body: Decodable {
             let error: String
         }
-        let body = try? await response.body.collect(upTo: 64 << 10)
         let message = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)).error }
         self.init(
-            .refused(status: Int(response.status.code)),
-            message ?? "the sandbox's agent answered with status \(response.status.code)"
+            .refused(status: Int(status.code)),
+            message ?? "the sandbox's agent answered with status \(status.code)"
         )
     }
 
