@@ -18,6 +18,7 @@ package struct APIServices: Sendable {
     package let agents: AgentService
     package let sessions: SessionService
     package let sessionFiles: SessionFiles
+    package let sessionPrograms: SessionPrograms
     package let chat: ChatService
     package let events: EventBroker
     package let sandboxes: SandboxService
@@ -33,6 +34,7 @@ package struct APIServices: Sendable {
         agents: AgentService,
         sessions: SessionService,
         sessionFiles: SessionFiles,
+        sessionPrograms: SessionPrograms,
         chat: ChatService,
         events: EventBroker,
         sandboxes: SandboxService,
@@ -47,6 +49,7 @@ package struct APIServices: Sendable {
         self.agents = agents
         self.sessions = sessions
         self.sessionFiles = sessionFiles
+        self.sessionPrograms = sessionPrograms
         self.chat = chat
         self.events = events
         self.sandboxes = sandboxes
@@ -67,6 +70,7 @@ package struct APIServices: Sendable {
             AgentRoutes(agents: agents).group,
             SessionRoutes(sessions: sessions).group,
             SessionFileRoutes(files: sessionFiles).group,
+            SessionProgramRoutes(programs: sessionPrograms).group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]

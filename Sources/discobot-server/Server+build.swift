@@ -92,6 +92,7 @@ private struct Parts {
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
+            sessionPrograms: SessionPrograms(sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
             sandboxes: sandboxes,

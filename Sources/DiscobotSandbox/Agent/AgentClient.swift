@@ -125,15 +125,15 @@ package struct AgentClient: Sendable {
         throw Self.brokenOff
     }
 
-    private static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
+    static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
 
     /// Says when an agent was silent for too long: its process may hang, or its machine.
-    private static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
+    static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
         let isSilent = (error as? HTTPClientError) == .readTimeout || (error as? HTTPClientError) == .deadlineExceeded
         return AgentError(.unreachable, isSilent ? "the sandbox's agent hangs: it is silent" : message, cause: error)
     }
 
-    private struct Ignored: Decodable {}
+    struct Ignored: Decodable {}
 
     func call<Value: Decodable>(
         _ method: HTTPMethod,
@@ -157,7 +157,7 @@ package struct AgentClient: Sendable {
         return try await value(request, timeout: timeout)
     }
 
-    private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
+    func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: baseURL + path)
         request.method = method
         request.headers.add(name: "Host", value: "agent")
@@ -178,7 +178,7 @@ package struct AgentClient: Sendable {
         }
     }
 
-    private func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
+    func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
         do {
             return try await http.execute(request, deadline: deadline)
         } catch let error as CancellationError {
@@ -225,11 +225,14 @@ package struct AgentError: Error, Sendable, CustomStringConvertible {
     }
 
     init(_ response: HTTPClientResponse) async {
+        /// `error` is a word for programs where there is a message besides.
         struct Body: Decodable {
             let error: String
+            let message: String?
         }
         let body = try? await response.body.collect(upTo: 64 << 10)
-        let message = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)).error }
+        let answer = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)) }
+        let message = answer?.message ?? answer?.error
         self.init(
             .refused(status: Int(response.status.code)),
             message ?? "the sandbox's agent answered with status \(response.status.code)"
