@@ -38,11 +38,14 @@ let package = Package(
     targets: [
         .target(name: "DiscobotModel"),
         .target(name: "DiscobotAgentAPI", dependencies: ["DiscobotModel", crypto]),
+        .target(name: "DiscobotTunnel", dependencies: [crypto, nioCore, nioHTTP1, nioPosix]),
         .target(
             name: "DiscobotHTTP",
             dependencies: [
-                "DiscobotModel", hummingbird, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle,
+                "DiscobotModel", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle,
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
             ]
         ),
         .target(
@@ -62,7 +65,8 @@ let package = Package(
         .target(
             name: "DiscobotSandbox",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, subprocess,
+                "DiscobotAgentAPI", "DiscobotModel", "DiscobotTunnel", asyncHTTPClient, crypto, nioCore, nioHTTP1,
+                nioPosix, subprocess,
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
@@ -71,8 +75,8 @@ let package = Package(
         .target(
             name: "DiscobotAgent",
             dependencies: [
-                "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes,
-                logging, nioCore, nioPosix, serviceLifecycle, subprocess,
+                "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotTunnel",
+                hummingbird, httpTypes, logging, nioCore, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -105,7 +109,7 @@ let package = Package(
             name: "DiscobotAPI",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
-                "DiscobotServices", hummingbird, httpTypes, logging, nioCore, nioHTTP1,
+                "DiscobotServices", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore, nioHTTP1,
             ],
             resources: [.embedInCode("APIBrowser/api-browser.html")]
         ),
@@ -168,6 +172,13 @@ let package = Package(
             dependencies: [
                 "DiscobotGit", "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
                 logging, nioCore, serviceLifecycle,
+            ]
+        ),
+        .testTarget(
+            name: "DiscobotTunnelTests",
+            dependencies: [
+                "DiscobotHTTP", "DiscobotTestSupport", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore,
+                nioHTTP1, serviceLifecycle,
             ]
         ),
         .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),

@@ -102,12 +102,7 @@ private struct AgentServer: Service {
     func run() async throws {
         try await Application(
             responder: AgentRuntime.router(routes, options).buildResponder(),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [UpgradeGate(), WriteTimeoutHandler(timeout: .seconds(30))],
-                    idleTimeout: .seconds(120)
-                )
-            ),
+            server: .upgradableHTTP1,
             configuration: ApplicationConfiguration(address: address),
             eventLoopGroupProvider: .shared(group),
             logger: logger
