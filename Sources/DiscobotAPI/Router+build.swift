@@ -20,6 +20,7 @@ package struct APIServices: Sendable {
     package let sessionFiles: SessionFiles
     package let commits: CommitService
     package let terminals: TerminalService
+    package let sessionPrograms: SessionPrograms
     package let chat: ChatService
     package let events: EventBroker
     package let sandboxes: SandboxService
@@ -37,6 +38,7 @@ package struct APIServices: Sendable {
         sessionFiles: SessionFiles,
         commits: CommitService,
         terminals: TerminalService,
+        sessionPrograms: SessionPrograms,
         chat: ChatService,
         events: EventBroker,
         sandboxes: SandboxService,
@@ -53,6 +55,7 @@ package struct APIServices: Sendable {
         self.sessionFiles = sessionFiles
         self.commits = commits
         self.terminals = terminals
+        self.sessionPrograms = sessionPrograms
         self.chat = chat
         self.events = events
         self.sandboxes = sandboxes
@@ -75,6 +78,7 @@ package struct APIServices: Sendable {
             SessionFileRoutes(files: sessionFiles).group,
             SessionChangeRoutes(files: sessionFiles, commits: commits).group,
             TerminalRoutes(terminals: terminals).group,
+            SessionProgramRoutes(programs: sessionPrograms).group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]

@@ -12,10 +12,11 @@ package struct GitEnvironment: Equatable, Sendable {
 
     /// Takes what git needs to reach the network, the user's identity and credentials from `process`.
     package init(inheriting process: [String: String] = ProcessInfo.processInfo.environment) {
-        variables = process.filter { Self.inherited.contains($0.key) }
-            .merging(["PATH": "/usr/local/bin:/usr/bin:/bin"]) { own, _ in own }
-            .merging(Self.fixed) { _, fixed in fixed }
-        executable = Self.git(in: variables["PATH"] ?? "")
+        self.init(
+            process.filter { Self.inherited.contains($0.key) }
+                .merging(["PATH": "/usr/local/bin:/usr/bin:/bin"]) { own, _ in own }
+                .merging(Self.fixed) { _, fixed in fixed }
+        )
     }
 
     /// Looked for here because a name costs one process for each directory of the search path that does not have it.
@@ -32,6 +33,7 @@ package struct GitEnvironment: Equatable, Sendable {
 
     private init(_ variables: [String: String]) {
         self.variables = variables
+        executable = Self.git(in: variables["PATH"] ?? "")
     }
 
     /// With more variables, which overrule those that are there.

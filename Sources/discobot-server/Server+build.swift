@@ -94,6 +94,7 @@ private struct Parts {
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             commits: CommitService(store: store, jobs: jobs, git: git),
             terminals: TerminalService(store: store, sandboxes: sandboxes),
+            sessionPrograms: SessionPrograms(sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
             sandboxes: sandboxes,
