@@ -80,7 +80,7 @@ private struct Parts {
             directories: directories,
             sources: sources
         )
-        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers)
+        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers, startup)
         let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
@@ -122,7 +122,8 @@ private struct Parts {
         _ store: Store,
         _ jobs: JobQueue,
         _ events: EventBroker,
-        _ providers: SandboxProviders
+        _ providers: SandboxProviders,
+        _ startup: StartupTasks
     ) throws -> SandboxService {
         SandboxService(
             store: store,
@@ -130,7 +131,8 @@ private struct Parts {
             events: events,
             providers: providers,
             secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
-            limits: options.limits
+            limits: options.limits,
+            startup: startup
         )
     }
 

@@ -10,6 +10,10 @@ enum DockerLabel {
     static let workspace = "discobot.workspace.id"
     static let managed = "discobot.managed"
     static let type = "discobot.type"
+
+    /// Of all that a server has made.
+    static func of(_ server: String) -> String { "\(Self.server)=\(server)" }
+    static func of(_ project: ID<Project>) -> String { "\(Self.project)=\(project)" }
 }
 
 /// How containers, volumes and networks are called.

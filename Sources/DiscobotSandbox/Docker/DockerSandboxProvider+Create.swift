@@ -29,8 +29,8 @@ extension DockerSandboxProvider {
         unlink(session.stopping)
         unlink(session.socket)
         // A container that exists has the directory itself mounted, so it stays.
-        guard !PrivateFile.exists(session.runDirectory) else { return }
-        try PrivateFile.makeDirectory(session.runDirectory)
+        if !PrivateFile.exists(session.runDirectory) { try PrivateFile.makeDirectory(session.runDirectory) }
+        // Also of one that is there: whoever made it may have died before this.
         let user = users.outside
         guard geteuid() != 0 || chown(session.runDirectory, uid_t(user.uid), gid_t(user.gid)) == 0 else {
             throw SandboxError(.failed, "cannot give \(session.runDirectory) to the sandbox's user")
@@ -59,16 +59,25 @@ extension DockerSandboxProvider {
             network: configuration.network ?? Self.network(specification, conditions.engine, server),
             engine: conditions.engine
         )
-        let container = try await networks.run(ID(rawValue: specification.projectID.rawValue)) {
-            try await prepareNetwork(plan)
-            return try await client.createContainer(DockerName.container(specification.sessionID), plan.settings)
-        }
+        let container = try await container(plan)
         do {
             try await client.extract(Self.places(user, plan), to: DockerContainerPlan.volume, of: container)
         } catch {
             // Without its data it would never run. This goes on when the caller gives up.
             try? await Task { try await client.removeContainer(container) }.value
             throw error
+        }
+    }
+
+    private func container(_ plan: DockerContainerPlan) async throws -> String {
+        let name = DockerName.container(plan.specification.sessionID)
+        guard plan.specification.network == .internet, configuration.network == nil else {
+            return try await client.createContainer(name, plan.settings)
+        }
+        // Whoever removes the project's network sees the container, or has removed it before.
+        return try await networks.run(ID(rawValue: plan.specification.projectID.rawValue)) {
+            try await prepareNetwork(plan)
+            return try await client.createContainer(name, plan.settings)
         }
     }
 
@@ -112,13 +121,11 @@ extension DockerSandboxProvider {
     }
 
     func cacheVolumes(of project: ID<Project>, _ server: String) async throws -> [DockerVolume] {
-        try await client.volumes(label: "\(DockerLabel.project)=\(project)").filter { volume in
-            volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache"
-        }
+        let labels = [DockerLabel.of(server), DockerLabel.of(project), "\(DockerLabel.type)=cache"]
+        return try await client.volumes(labels: labels)
     }
 
     private func prepareNetwork(_ plan: DockerContainerPlan) async throws {
-        guard plan.specification.network == .internet, configuration.network == nil else { return }
         guard try await client.network(plan.network) == nil else { return }
         let project = plan.specification.projectID
         try await client.createNetwork(

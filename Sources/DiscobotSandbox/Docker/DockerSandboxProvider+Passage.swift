@@ -12,8 +12,6 @@ extension DockerSandboxProvider {
     private static let probePatience: Duration = .seconds(20)
     /// How long whoever asks for the provider's state waits for that.
     private static let statePatience: Duration = .seconds(4)
-    /// There is one such container at a time. No session has this for its id.
-    private static let lookQueue: ID<Session> = "look/"
 
     /// Throws `SandboxError` or `DockerError` when there is no way.
     func passage(_ engine: DockerInfo, image: String) async throws -> DockerPassage {

@@ -47,6 +47,8 @@ package struct DockerSandboxProvider: SandboxProvider {
     let queue = SandboxQueue()
     /// One at a time makes or removes the network of a project.
     let networks = SandboxQueue(maximumWaiters: 4096)
+    /// What images have in their `/etc`, by the directory that is made of it.
+    let looks = SharedTasks<String, Void>()
     let images: DockerImages
     let server: DockerServer
     let feed: SandboxChangeFeed
@@ -85,7 +87,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         } catch {
             return .unavailable(
                 reason: (error as? DockerError)?.message ?? "no Docker Engine answers at \(client.address.description)",
-                remedy: Self.remedy(client.address)
+                remedy: (error as? DockerError)?.remedy ?? Self.remedy(client.address)
             )
         }
     }

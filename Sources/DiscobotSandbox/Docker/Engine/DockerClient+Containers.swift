@@ -73,10 +73,15 @@ struct DockerContainer: Decodable, Sendable {
 /// A container as it is listed.
 struct DockerContainerSummary: Decodable, Sendable {
     let id: String
+    /// The image's id, whatever its name means now.
+    let image: String
+    let status: String
     let labels: [String: String]?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
+        case image = "ImageID"
+        case status = "State"
         case labels = "Labels"
     }
 }
@@ -160,9 +165,10 @@ extension DockerClient {
         }
     }
 
-    /// All with this label, whether they run or not.
-    func containers(label: String) async throws -> [DockerContainerSummary] {
-        try await value(.GET, "/containers/json", query: [("all", "1"), ("filters", Self.filters(["label": [label]]))])
+    /// All with these labels, whether they run or not.
+    func containers(labels: [String]) async throws -> [DockerContainerSummary] {
+        let query = [("all", "1"), ("filters", Self.filters(["label": labels]))]
+        return try await value(.GET, "/containers/json", query: query, upTo: Self.maximumList)
     }
 
     /// Writes a tar's files below a directory of a container, which need not have been started.

@@ -15,6 +15,8 @@ package final class DockerClient: Sendable {
     static let newestVersion = DockerVersion(1, 47)
     static let oldestVersion = DockerVersion(1, 40)
     private static let maximumAnswer = 8 << 20
+    /// Of a list: some kilobytes for each of many sandboxes.
+    static let maximumList = 64 << 20
 
     package let address: DockerAddress
     private let version = Mutex<DockerVersion?>(nil)
@@ -33,11 +35,12 @@ package final class DockerClient: Sendable {
         query: [(String, String)] = [],
         body: DockerBody = .none,
         headers: [(String, String)] = [],
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(30),
+        upTo maximum: Int = maximumAnswer
     ) async throws -> ByteBuffer {
         try await Self.limited(to: limit, address) {
             let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
-            return try await self.translating { try await response.body.collect(upTo: Self.maximumAnswer) }
+            return try await self.translating { try await response.body.collect(upTo: maximum) }
         }
     }
 
@@ -46,9 +49,10 @@ package final class DockerClient: Sendable {
         _ path: String,
         query: [(String, String)] = [],
         body: DockerBody = .none,
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(30),
+        upTo maximum: Int = maximumAnswer
     ) async throws -> Value {
-        try Self.decode(try await call(method, path, query: query, body: body, within: limit))
+        try Self.decode(try await call(method, path, query: query, body: body, within: limit, upTo: maximum))
     }
 
     static func decode<Value: Decodable>(_ body: ByteBuffer) throws -> Value {
@@ -67,12 +71,12 @@ package final class DockerClient: Sendable {
         body: DockerBody = .none,
         headers: [(String, String)] = [],
         within limit: Duration,
-        begun: @escaping @Sendable () async -> Void = {},
+        begun: @escaping @Sendable () async throws -> Void = {},
         handle: @escaping @Sendable (ByteBuffer) async throws -> Void
     ) async throws {
         try await Self.limited(to: limit, address) {
             let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
-            await begun()
+            try await begun()
             var lines = LineSplitter()
             try await self.translating {
                 for try await chunk in response.body {
@@ -171,7 +175,12 @@ package final class DockerClient: Sendable {
             configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: directory + "/key.pem", format: .pem))
             return configuration
         } catch {
-            throw DockerError(.unreachable, "the certificates for the Docker Engine in \(directory) cannot be read")
+            throw DockerError(
+                .unreachable,
+                "the certificates for the Docker Engine in \(directory) cannot be read",
+                remedy: "DOCKER_CERT_PATH must have ca.pem, cert.pem and key.pem, which the server's user can read.",
+                cause: "\(error)"
+            )
         }
     }
 
@@ -194,7 +203,7 @@ package final class DockerClient: Sendable {
             // The next engine there may be another one.
             version.withLock { $0 = nil }
             knownInfo.withLock { $0 = nil }
-            throw DockerError(.unreachable, "no Docker Engine answers at \(address.description)")
+            throw DockerError(connectingTo: address, error)
         }
     }
 

@@ -40,6 +40,7 @@ package struct InitializeSessionJob: JobHandler {
         let provider = try await sandboxes.provider(of: session, workspace)
         let prepared = try await settleSource(session, repository, provider)
         try await translatingSandboxErrors {
+            if prepared.status == .pullingImage { try await fetchImage(payload, provider) }
             if try await !isAlive(prepared, provider) {
                 try await start(prepared, workspace, provider)
             }
@@ -88,8 +89,11 @@ package struct InitializeSessionJob: JobHandler {
         // What is left of an earlier session with this id is not this one's.
         if session.sandboxProvider == nil { try await sandboxes.remove(session.id, madeBy: provider.name) }
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
+        let lacksImage = try await translatingSandboxErrors { try await sandboxes.lacksImage(session, provider) }
+        let next: SessionStatus =
+            lacksImage && session.status.canBecome(.pullingImage) ? .pullingImage : .creatingSandbox
         let changed = try await sandboxes.store.write { transaction in
-            try Self.change(payload, to: .creatingSandbox, in: transaction) {
+            try Self.change(payload, to: next, in: transaction) {
                 $0.workspacePath = repository.directory
                 $0.workspaceCommit = commit
                 $0.sandboxProvider = provider.name
@@ -103,6 +107,12 @@ package struct InitializeSessionJob: JobHandler {
             }
         }
         return changed
+    }
+
+    /// How far it is shows among what the server does in the background.
+    private func fetchImage(_ payload: Payload, _ provider: any SandboxProvider) async throws {
+        try await sandboxes.fetchImage(of: provider)
+        try await sandboxes.store.write { _ = try Self.change(payload, to: .creatingSandbox, in: $0) }
     }
 
     /// Whether the sandbox runs and its agent has nothing to complain of; it may still be making its working copy.
