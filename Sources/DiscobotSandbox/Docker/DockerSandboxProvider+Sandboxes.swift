@@ -56,9 +56,22 @@ extension DockerSandboxProvider {
         if let project { try await removeNetwork(of: project) }
         try await PrivateFile.removeTree(session.runDirectory)
         guard !keepingData else { return }
-        if let volume { try await client.removeVolume(volume.name) }
+        if let volume { try await remove(volume, of: id) }
         // Last: as long as it is there, the engine may have something of the session.
         try await PrivateFile.removeTree(session.directory)
+    }
+
+    /// Podman may still be at a container whose removal it has told.
+    private func remove(_ volume: DockerVolume, of id: ID<Session>) async throws {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            do {
+                return try await client.removeVolume(volume.name)
+            } catch let error as DockerError where error.isConflict && ContinuousClock.now < deadline {
+                try await end(id)
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
     }
 
     package func sandbox(of id: ID<Session>) async throws -> Sandbox? {

@@ -132,6 +132,7 @@ struct DockerPassageTests {
                 return
             }
             #expect(fixture.directory.exists("sandboxes/passage"))
+            #expect(try await fixture.provider.outdatedSandboxes().isEmpty)
             #expect(try fixture.directory.contents("sandboxes/run").count == 1)
         }
     }
