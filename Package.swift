@@ -38,11 +38,14 @@ let package = Package(
     targets: [
         .target(name: "DiscobotModel"),
         .target(name: "DiscobotAgentAPI", dependencies: ["DiscobotModel", crypto]),
+        .target(name: "DiscobotTunnel", dependencies: [crypto, nioCore, nioHTTP1, nioPosix]),
         .target(
             name: "DiscobotHTTP",
             dependencies: [
-                "DiscobotModel", hummingbird, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle,
+                "DiscobotModel", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore, nioHTTP1, serviceLifecycle,
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
             ]
         ),
         .target(
@@ -62,7 +65,8 @@ let package = Package(
         .target(
             name: "DiscobotSandbox",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotModel", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, subprocess,
+                "DiscobotAgentAPI", "DiscobotModel", "DiscobotTunnel", asyncHTTPClient, crypto, nioCore, nioHTTP1,
+                nioPosix, subprocess,
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
@@ -71,8 +75,8 @@ let package = Package(
         .target(
             name: "DiscobotAgent",
             dependencies: [
-                "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", hummingbird, httpTypes,
-                logging, nioCore, nioPosix, serviceLifecycle, subprocess,
+                "CLinux", "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotTunnel",
+                hummingbird, httpTypes, logging, nioCore, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -97,17 +101,17 @@ let package = Package(
         .target(
             name: "DiscobotServices",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore", crypto, logging,
-                nioCore, serviceLifecycle,
+                "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore",
+                "DiscobotTunnel", crypto, logging, nioCore, serviceLifecycle,
             ]
         ),
         .target(
             name: "DiscobotAPI",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
-                "DiscobotServices", hummingbird, httpTypes, logging, nioCore, nioHTTP1,
+                "DiscobotServices", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore, nioHTTP1,
             ],
-            resources: [.embedInCode("APIBrowser/api-browser.html")]
+            resources: [.embedInCode("APIBrowser/api-browser.html"), .embedInCode("Terminal/terminal.html")]
         ),
         .executableTarget(
             name: "discobot-server",
@@ -134,9 +138,9 @@ let package = Package(
             name: "DiscobotTestSupport",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
-                "DiscobotStore",
+                "DiscobotStore", "DiscobotTunnel",
                 "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore,
-                nioHTTP1, serviceLifecycle, subprocess,
+                nioHTTP1, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -146,8 +150,7 @@ let package = Package(
             name: "DiscobotAgentTests",
             dependencies: [
                 "DiscobotAgent", "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
-                "DiscobotTestSupport",
-                "discobot-agent",
+                "DiscobotTestSupport", "DiscobotTunnel", "discobot-agent", nioHTTP1,
             ]
         ),
         .testTarget(
@@ -168,6 +171,13 @@ let package = Package(
             dependencies: [
                 "DiscobotGit", "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
                 logging, nioCore, serviceLifecycle,
+            ]
+        ),
+        .testTarget(
+            name: "DiscobotTunnelTests",
+            dependencies: [
+                "DiscobotHTTP", "DiscobotTestSupport", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore,
+                nioHTTP1, serviceLifecycle,
             ]
         ),
         .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),

@@ -19,6 +19,8 @@ package struct APIServices: Sendable {
     package let sessions: SessionService
     package let sessionFiles: SessionFiles
     package let commits: CommitService
+    package let terminals: TerminalService
+    package let sessionPrograms: SessionPrograms
     package let chat: ChatService
     package let events: EventBroker
     package let sandboxes: SandboxService
@@ -35,6 +37,8 @@ package struct APIServices: Sendable {
         sessions: SessionService,
         sessionFiles: SessionFiles,
         commits: CommitService,
+        terminals: TerminalService,
+        sessionPrograms: SessionPrograms,
         chat: ChatService,
         events: EventBroker,
         sandboxes: SandboxService,
@@ -50,6 +54,8 @@ package struct APIServices: Sendable {
         self.sessions = sessions
         self.sessionFiles = sessionFiles
         self.commits = commits
+        self.terminals = terminals
+        self.sessionPrograms = sessionPrograms
         self.chat = chat
         self.events = events
         self.sandboxes = sandboxes
@@ -71,6 +77,8 @@ package struct APIServices: Sendable {
             SessionRoutes(sessions: sessions).group,
             SessionFileRoutes(files: sessionFiles).group,
             SessionChangeRoutes(files: sessionFiles, commits: commits).group,
+            TerminalRoutes(terminals: terminals).group,
+            SessionProgramRoutes(programs: sessionPrograms).group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]

@@ -27,14 +27,28 @@ package struct AgentRuntime: Sendable {
         drivers.removeLeftovers(directories)
         let git = AgentGit(path: options.environment["PATH"], directories: directories, mark: strays.ownMark)
         let workingCopy = WorkingCopy(options.source, directories: directories, git: git, logger: logger)
+        let context = ProgramContext(
+            directories: directories,
+            workingCopy: workingCopy,
+            environment: options.environment,
+            sessionID: options.source.sessionID,
+            strays: strays,
+            logger: logger
+        )
+        let hooks = HookRunner(context, git: git)
+        let userServices = ServiceRegistry(context)
         let conversation = Conversation(
             journal: journal,
             drivers: drivers,
             workingCopy: workingCopy,
+            hooks: hooks,
             directories: directories,
             environment: options.environment,
             logger: logger
         )
+        // One is enough for the few connections of a sandbox, and each costs memory.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let terminals = Terminals(directories, environment: options.environment, strays: strays, group: group)
         let routes =
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
@@ -58,8 +72,9 @@ package struct AgentRuntime: Sendable {
                     conversation: conversation
                 )
             ).routes
-        // One is enough for the few connections of a sandbox, and each costs memory.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            + TerminalRoutes(terminals: terminals).routes
+            + ServiceRoutes(services: userServices).routes
+            + HookRoutes(hooks: hooks, keepAlive: options.keepAlive).routes
         // The conversation stops before those who serve its end.
         let servers = options.addresses.map {
             AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
@@ -67,8 +82,10 @@ package struct AgentRuntime: Sendable {
         services =
             [lock] + servers
             + [
-                workingCopy, KeepAliveService(journal: journal, strays: strays, interval: options.keepAlive),
-                ConversationService(conversation: conversation),
+                workingCopy,
+                KeepAliveService(journal: journal, userServices: userServices, strays: strays, options.keepAlive),
+                SessionHookService(hooks: hooks, workingCopy: workingCopy), terminals,
+                ConversationService(conversation: conversation, userServices: userServices),
             ]
     }
 
@@ -106,12 +123,7 @@ private struct AgentServer: Service {
     func run() async throws {
         try await Application(
             responder: AgentRuntime.router(routes, options).buildResponder(),
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [UpgradeGate(), WriteTimeoutHandler(timeout: .seconds(30))],
-                    idleTimeout: .seconds(120)
-                )
-            ),
+            server: .upgradableHTTP1,
             configuration: ApplicationConfiguration(address: address),
             eventLoopGroupProvider: .shared(group),
             logger: logger
@@ -122,25 +134,51 @@ private struct AgentServer: Service {
 /// Has streams say that they are alive, and children that have ended make room.
 private struct KeepAliveService: Service {
     let journal: Journal
+    let userServices: ServiceRegistry
     let strays: StrayProcesses
     let interval: Duration
+
+    init(journal: Journal, userServices: ServiceRegistry, strays: StrayProcesses, _ interval: Duration) {
+        self.journal = journal
+        self.userServices = userServices
+        self.strays = strays
+        self.interval = interval
+    }
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while (try? await Task.sleep(for: interval)) != nil {
                 for file in journal.all { file.wakeReaders() }
+                await userServices.wakeReaders()
                 strays.reapAbandoned()
             }
         }
     }
 }
 
-/// Ends the running turn before the runtime stops.
+/// Runs the session's hooks once its working copy is there.
+private struct SessionHookService: Service {
+    let hooks: HookRunner
+    let workingCopy: WorkingCopy
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            for await _ in workingCopy.readiness {}
+            if !Task.isCancelled { await hooks.runSessionHooks() }
+        }
+        try? await gracefulShutdown()
+    }
+}
+
+/// Ends the running turn and the user's services before the runtime stops.
 private struct ConversationService: Service {
     let conversation: Conversation
+    let userServices: ServiceRegistry
 
     func run() async throws {
         try? await gracefulShutdown()
+        async let ending: Void = userServices.stopAll()
         await conversation.stop()
+        await ending
     }
 }

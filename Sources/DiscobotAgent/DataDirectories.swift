@@ -17,12 +17,14 @@ struct DataDirectories: Sendable {
     var lock: String { "\(agent)/lock" }
     /// Git's configuration for what the runtime does itself.
     var gitConfiguration: String { "\(agent)/gitconfig" }
+    /// What is known of hooks, and what they wrote.
+    var hooks: String { "\(agent)/hooks" }
     private var drivers: String { "\(agent)/drivers" }
 
     /// Makes what is missing.
     func create() throws {
         try make(root, mode: 0o755)
-        for directory in [home, agent, journal, drivers] { try make(directory, mode: 0o700) }
+        for directory in [home, agent, journal, hooks, drivers] { try make(directory, mode: 0o700) }
     }
 
     /// Where a driver keeps what it must know, whether it is there or not.

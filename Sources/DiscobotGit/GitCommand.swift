@@ -118,7 +118,7 @@ package struct GitCommand: Sendable {
         options.teardownSequence = Self.politely
         let overrides = GitEnvironment.configuration.flatMap { ["-c", $0] }
         return Configuration(
-            executable: .name("git"),
+            executable: environment.executable,
             arguments: Arguments(overrides + request.arguments),
             environment: .custom(variables(for: request)),
             workingDirectory: directory.map { FilePath($0) },

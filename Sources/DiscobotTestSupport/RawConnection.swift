@@ -27,8 +27,22 @@ package struct RawConnection: Sendable {
     }
 
     package func send(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        send(Array(text.utf8))
+    }
+
+    /// Sends what the peer takes; waits while it does not read.
+    package func send(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Says that nothing more comes from here.
+    package func finish() {
+        shutdown(descriptor, Int32(SHUT_WR))
     }
 
     /// Reads until `text` has come, the peer closes, or time is up; returns all that was read.
@@ -43,13 +57,30 @@ package struct RawConnection: Sendable {
         return String(decoding: received, as: UTF8.self)
     }
 
+    /// Reads until so many bytes have come, the peer closes, or time is up.
+    package func read(count: Int) -> [UInt8] {
+        var received = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            let more = received[filled...].withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+            guard more > 0 else { break }
+            filled += more
+        }
+        return Array(received.prefix(filled))
+    }
+
     /// Reads until the peer closes; nil when it does not within the time.
     package func readToEnd() -> String? {
+        readBytesToEnd().map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// Reads until the peer closes; nil when it does not within the time.
+    package func readBytesToEnd() -> [UInt8]? {
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {
             let count = recv(descriptor, &buffer, buffer.count, 0)
-            if count == 0 { return String(decoding: received, as: UTF8.self) }
+            if count == 0 { return received }
             guard count > 0 else { return nil }
             received += buffer.prefix(count)
         }

@@ -49,12 +49,7 @@ struct HTTPService: Service, CustomStringConvertible {
     private func makeApplication(_ responder: some HTTPResponder<AppRequestContext>) -> some ApplicationProtocol {
         Application(
             responder: responder,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [UpgradeGate(), WriteTimeoutHandler(timeout: .seconds(30))],
-                    idleTimeout: .seconds(120)
-                )
-            ),
+            server: .upgradableHTTP1,
             configuration: ApplicationConfiguration(address: .hostname(options.host, port: options.port)),
             onServerRunning: { channel in
                 // Most of the code that has run so far is not needed again.

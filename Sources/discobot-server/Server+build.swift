@@ -80,7 +80,7 @@ private struct Parts {
             directories: directories,
             sources: sources
         )
-        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers)
+        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers, startup)
         let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
@@ -93,6 +93,8 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             commits: CommitService(store: store, jobs: jobs, git: git),
+            terminals: TerminalService(store: store, sandboxes: sandboxes),
+            sessionPrograms: SessionPrograms(sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             events: events,
             sandboxes: sandboxes,
@@ -125,7 +127,8 @@ private struct Parts {
         _ store: Store,
         _ jobs: JobQueue,
         _ events: EventBroker,
-        _ providers: SandboxProviders
+        _ providers: SandboxProviders,
+        _ startup: StartupTasks
     ) throws -> SandboxService {
         SandboxService(
             store: store,
@@ -133,7 +136,8 @@ private struct Parts {
             events: events,
             providers: providers,
             secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
-            limits: options.limits
+            limits: options.limits,
+            startup: startup
         )
     }
 

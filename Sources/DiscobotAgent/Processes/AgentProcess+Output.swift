@@ -120,9 +120,15 @@ final class ErrorTail: Sendable {
     }
 
     /// Reads to the end.
-    func read(_ sequence: SubprocessOutputSequence) async {
+    ///
+    /// - Parameter listener: told of all that is read.
+    func read(_ sequence: SubprocessOutputSequence, _ listener: (@Sendable ([UInt8]) async -> Void)?) async {
         do {
-            for try await buffer in sequence { buffer.withUnsafeBytes { append($0) } }
+            for try await buffer in sequence {
+                let bytes = buffer.withUnsafeBytes { Array($0) }
+                append(bytes)
+                await listener?(bytes)
+            }
         } catch {
             // What standard error says is only an explanation; how the process ends is told by others.
         }

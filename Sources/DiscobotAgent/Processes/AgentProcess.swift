@@ -15,6 +15,8 @@ package struct AgentProcess: Sendable {
     private let sequence: SubprocessOutputSequence
     private let lineLimit: Int
     private let errors: ErrorTail
+    private let mark: String
+    private let strays: StrayProcesses
 
     /// What to run.
     package struct Command: Sendable {
@@ -30,6 +32,10 @@ package struct AgentProcess: Sendable {
         /// How long the process may go on when `body` has returned, with its standard input closed; nil for as long as
         /// it wants.
         package var exitGrace: Duration?
+        /// Told of standard error as it comes, where it is kept apart; held up as long as this takes.
+        package var onErrorOutput: (@Sendable ([UInt8]) async -> Void)?
+        /// How long what is asked to end has for that.
+        package var endGrace = Duration.seconds(2)
 
         package init(arguments: [String], environment: [String: String], workingDirectory: String) {
             self.arguments = arguments
@@ -70,19 +76,30 @@ package struct AgentProcess: Sendable {
         return try result.get()
     }
 
-    init(
+    fileprivate init(
         _ pid: pid_t,
         _ writer: StandardInputWriter,
         _ output: SubprocessOutputSequence,
         _ errors: ErrorTail,
-        _ lineLimit: Int
+        _ run: RunningCommand
     ) {
         self.pid = pid
         self.writer = writer
         self.errors = errors
-        self.lineLimit = lineLimit
+        lineLimit = run.command.lineLimit
+        mark = run.mark
+        strays = run.strays
         sequence = output
     }
+
+    /// Asks the process, and all that it has started, to end.
+    package func askToEnd() {
+        strays.terminate(pid)
+        strays.terminate(marked: mark)
+    }
+
+    /// Whether the process runs, or anything that it has started.
+    package var isAlive: Bool { !ProcessTable.hasEnded(pid) || strays.isAlive(marked: mark) }
 
     /// Writes to standard input. Throws `DriverError` when the process does not take it any more, and
     /// `CancellationError`, also while the process does not read.
@@ -126,7 +143,7 @@ private struct RunningCommand {
     }
 
     /// When what is left of the process has to be killed.
-    var deadline: ContinuousClock.Instant { stop.begin() + .seconds(2) }
+    var deadline: ContinuousClock.Instant { stop.begin() + command.endGrace }
 
     func launch<Value: Sendable>(
         _ body: (AgentProcess) async throws -> Value
@@ -151,7 +168,7 @@ private struct RunningCommand {
         ) { execution in
             let pid = execution.processIdentifier.value
             return try await follow(
-                AgentProcess(pid, execution.standardInputWriter, execution.standardOutput, errors, command.lineLimit),
+                AgentProcess(pid, execution.standardInputWriter, execution.standardOutput, errors, self),
                 body
             )
         }
@@ -170,9 +187,9 @@ private struct RunningCommand {
         ) { execution in
             let pid = execution.processIdentifier.value
             let errorOutput = execution.standardError
-            async let reading: Void = errors.read(errorOutput)
+            async let reading: Void = errors.read(errorOutput, command.onErrorOutput)
             let value = try await follow(
-                AgentProcess(pid, execution.standardInputWriter, execution.standardOutput, errors, command.lineLimit),
+                AgentProcess(pid, execution.standardInputWriter, execution.standardOutput, errors, self),
                 body
             )
             await reading
@@ -249,7 +266,7 @@ private struct RunningCommand {
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [
-            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .seconds(2)),
+            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: command.endGrace),
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero),
         ]
         let program = command.arguments.first ?? ""

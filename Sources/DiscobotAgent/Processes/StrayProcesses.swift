@@ -69,6 +69,18 @@ package final class StrayProcesses: Sendable {
         for member in members where !member.isZombie { kill(member.pid, SIGTERM) }
     }
 
+    /// Asks all that carry a mark to end, wherever they went.
+    func terminate(marked mark: String) {
+        for process in Self.processes(marked: mark) { kill(process, SIGTERM) }
+    }
+
+    func isAlive(marked mark: String) -> Bool { !Self.processes(marked: mark).isEmpty }
+
+    private static func processes(marked mark: String) -> [pid_t] {
+        ProcessTable.now().entries.filter { !$0.isZombie && ProcessTable.variable(variable, of: $0.pid) == mark }
+            .map(\.pid)
+    }
+
     /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up a second later, on
     /// processes of another user for instance.
     package func end(by deadline: ContinuousClock.Instant) async {

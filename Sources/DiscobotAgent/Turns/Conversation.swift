@@ -22,6 +22,7 @@ actor Conversation {
     private let journal: Journal
     private let drivers: AgentDrivers
     private let workingCopy: WorkingCopy
+    private let hooks: HookRunner
     private let directories: DataDirectories
     private let environment: [String: String]
     private let logger: Logger
@@ -33,6 +34,7 @@ actor Conversation {
         journal: Journal,
         drivers: AgentDrivers,
         workingCopy: WorkingCopy,
+        hooks: HookRunner,
         directories: DataDirectories,
         environment: [String: String],
         logger: Logger
@@ -40,6 +42,7 @@ actor Conversation {
         self.journal = journal
         self.drivers = drivers
         self.workingCopy = workingCopy
+        self.hooks = hooks
         self.directories = directories
         self.environment = environment
         self.logger = logger
@@ -115,7 +118,7 @@ actor Conversation {
             ask: { try await questions.ask($0) }
         )
         do {
-            try await driver.run(turn, output)
+            try await HookedTurn(hooks: hooks).run(turn, driver, output)
             try Task.checkCancellation()
             writer.end(.finished)
         } catch {

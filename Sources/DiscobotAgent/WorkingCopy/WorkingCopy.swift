@@ -25,12 +25,16 @@ final class WorkingCopy: Service, Sendable {
     private let state = Mutex(State.preparing)
     private let identity = Mutex<[String: String]>([:])
     private let detaching = DetachLock()
+    /// Ends when the working copy is there; for one who waits.
+    let readiness: AsyncStream<Never>
+    private let announcement: AsyncStream<Never>.Continuation
 
     init(_ source: WorkspaceSource, directories: DataDirectories, git: AgentGit, logger: Logger) {
         self.source = source
         self.directories = directories
         self.git = git
         self.logger = logger
+        (readiness, announcement) = AsyncStream.makeStream(of: Never.self)
     }
 
     /// Prepares the working copy, again and again until that works: a mount may come late, a disk may get room.
@@ -41,6 +45,7 @@ final class WorkingCopy: Service, Sendable {
                 do {
                     try await self.prepare()
                     self.state.withLock { $0 = .ready }
+                    self.announcement.finish()
                     self.logger.info("the working copy is ready")
                     // Most of the code that has run so far is not needed again.
                     clinux_release_code()

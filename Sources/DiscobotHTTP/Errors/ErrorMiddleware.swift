@@ -33,7 +33,10 @@ package struct ErrorMiddleware: RouterMiddleware {
         } catch let error as HTTPError where error.status == .notFound {
             return try unknownRoute(request)
         } catch let error as HTTPError {
-            return try .json(ErrorBody(error.body ?? error.status.reasonPhrase), status: error.status)
+            var response = try Response.json(ErrorBody(error.body ?? error.status.reasonPhrase), status: error.status)
+            // What the status needs beside it.
+            for field in error.headers { response.headers[field.name] = field.value }
+            return response
         } catch {
             return try answer(ServerError(.internal, "unexpected", cause: error), context)
         }

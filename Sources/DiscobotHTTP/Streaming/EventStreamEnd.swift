@@ -21,6 +21,13 @@ package final class EventStreamEnd: Sendable {
         if isPast { action() }
     }
 
+    package var isReached: Bool {
+        state.withLock { state in
+            if case .reached = state { return true }
+            return false
+        }
+    }
+
     func reach() {
         let actions: [@Sendable () -> Void] = state.withLock { state in
             guard case .ahead(let actions) = state else { return [] }

@@ -9,8 +9,9 @@ import NIOHTTP1
 
 /// Talks to the agent API of one sandbox. Everything throws `AgentError`.
 package struct AgentClient: Sendable {
+    let endpoint: AgentEndpoint
+    let secret: AgentSecret
     private let baseURL: String
-    private let secret: AgentSecret
     private let http: HTTPClient
 
     package init(endpoint: AgentEndpoint, secret: AgentSecret) {
@@ -42,6 +43,7 @@ package struct AgentClient: Sendable {
             case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
             case .tcp(let host, let port): "http://\(host):\(port)"
             }
+        self.endpoint = endpoint
         self.secret = secret
         self.http = http
     }
@@ -131,7 +133,7 @@ package struct AgentClient: Sendable {
         throw Self.brokenOff
     }
 
-    private static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
+    static let brokenOff = AgentError(.unreachable, "the sandbox's agent broke off its answer")
 
     /// Says when an agent was silent for too long: its process may hang, or its machine.
     static func unreachable(_ error: any Error, otherwise message: String) -> AgentError {
@@ -139,7 +141,7 @@ package struct AgentClient: Sendable {
         return AgentError(.unreachable, isSilent ? "the sandbox's agent hangs: it is silent" : message, cause: error)
     }
 
-    private struct Ignored: Decodable {}
+    struct Ignored: Decodable {}
 
     func call<Value: Decodable>(
         _ method: HTTPMethod,
@@ -167,7 +169,7 @@ package struct AgentClient: Sendable {
         return try await value(request, timeout: timeout, limit: Self.maximumAnswer)
     }
 
-    private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
+    func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: baseURL + path)
         request.method = method
         request.headers.add(name: "Host", value: "agent")
@@ -199,7 +201,7 @@ package struct AgentClient: Sendable {
         }
     }
 
-    private func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
+    func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
         do {
             return try await http.execute(request, deadline: deadline)
         } catch let error as CancellationError {
@@ -246,14 +248,20 @@ package struct AgentError: Error, Sendable, CustomStringConvertible {
     }
 
     init(_ response: HTTPClientResponse) async {
+        self.init(status: response.status, body: try? await response.body.collect(upTo: 64 << 10))
+    }
+
+    init(status: HTTPResponseStatus, body: ByteBuffer?) {
+        /// `error` is a word for programs where there is a message besides.
         struct Body: Decodable {
             let error: String
+            let message: String?
         }
-        let body = try? await response.body.collect(upTo: 64 << 10)
-        let message = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)).error }
+        let answer = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)) }
+        let message = answer?.message ?? answer?.error
         self.init(
-            .refused(status: Int(response.status.code)),
-            message ?? "the sandbox's agent answered with status \(response.status.code)"
+            .refused(status: Int(status.code)),
+            message ?? "the sandbox's agent answered with status \(status.code)"
         )
     }
 

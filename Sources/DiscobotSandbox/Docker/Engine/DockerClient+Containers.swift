@@ -34,16 +34,37 @@ struct DockerContainer: Decodable, Sendable {
         }
     }
 
+    struct Network: Decodable, Sendable {
+        struct Binding: Decodable, Sendable {
+            let address: String?
+            let port: String
+
+            private enum CodingKeys: String, CodingKey {
+                case address = "HostIp"
+                case port = "HostPort"
+            }
+        }
+
+        /// What is published of each port, by names as `80/tcp`.
+        let ports: [String: [Binding]?]?
+
+        private enum CodingKeys: String, CodingKey {
+            case ports = "Ports"
+        }
+    }
+
     let id: String
     let created: String
     let state: State
     let settings: Settings
+    let network: Network?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
         case created = "Created"
         case state = "State"
         case settings = "Config"
+        case network = "NetworkSettings"
     }
 
     func label(_ name: String) -> String? { settings.labels?[name] }
@@ -52,10 +73,15 @@ struct DockerContainer: Decodable, Sendable {
 /// A container as it is listed.
 struct DockerContainerSummary: Decodable, Sendable {
     let id: String
+    /// The image's id, whatever its name means now.
+    let image: String
+    let status: String
     let labels: [String: String]?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
+        case image = "ImageID"
+        case status = "State"
         case labels = "Labels"
     }
 }
@@ -139,9 +165,16 @@ extension DockerClient {
         }
     }
 
-    /// All with this label, whether they run or not.
-    func containers(label: String) async throws -> [DockerContainerSummary] {
-        try await value(.GET, "/containers/json", query: [("all", "1"), ("filters", Self.filters(["label": [label]]))])
+    /// All with these labels, whether they run or not.
+    func containers(labels: [String]) async throws -> [DockerContainerSummary] {
+        let query = [("all", "1"), ("filters", Self.filters(["label": labels]))]
+        let found: [DockerContainerSummary] = try await value(
+            .GET,
+            "/containers/json",
+            query: query,
+            upTo: Self.maximumList
+        )
+        return found.filter { Self.has($0.labels, labels) }
     }
 
     /// Writes a tar's files below a directory of a container, which need not have been started.
@@ -169,6 +202,15 @@ extension DockerClient {
             text += piece
         }
         return text
+    }
+
+    /// Whether something has all these labels, each as `name=value`: for some engines one of those that are asked for is
+    /// enough.
+    static func has(_ labels: [String: String]?, _ wanted: [String]) -> Bool {
+        wanted.allSatisfy { text in
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return parts.count == 2 && labels?[String(parts[0])].map { $0 == parts[1] } == true
+        }
     }
 
     /// A filter as the engine wants it: `{"label":["a"]}`.

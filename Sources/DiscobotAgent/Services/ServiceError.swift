@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotHTTP
+import HTTPTypes
+import Hummingbird
+
+/// Why a service could not be used, in the words of the agent API.
+struct ServiceError: Error, Equatable {
+    enum Code: String {
+        case notFound = "service_not_found"
+        case alreadyRunning = "service_already_running"
+        case notRunning = "service_not_running"
+        case noPort = "service_no_port"
+        case isPassive = "service_is_passive"
+        case cannotStart = "service_cannot_start"
+        case tooMany = "too_many_services"
+        case connectionRefused = "connection_refused"
+        case proxy = "proxy_error"
+    }
+
+    let code: Code
+    let message: String
+    var pid: Int?
+
+    init(_ code: Code, _ message: String, pid: Int? = nil) {
+        self.code = code
+        self.message = message
+        self.pid = pid
+    }
+
+    private var status: HTTPResponse.Status {
+        switch code {
+        case .notFound: .notFound
+        case .alreadyRunning, .tooMany: .conflict
+        case .notRunning, .noPort, .isPassive, .cannotStart: .badRequest
+        case .connectionRefused: .serviceUnavailable
+        case .proxy: .badGateway
+        }
+    }
+
+    private struct Body: Encodable {
+        let error: String
+        let message: String
+        let pid: Int?
+    }
+
+    func response() throws -> Response {
+        try .json(Body(error: code.rawValue, message: message, pid: pid), status: status)
+    }
+}

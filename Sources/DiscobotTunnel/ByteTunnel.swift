@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import NIOCore
+
+/// Bytes both ways over a connection that speaks no protocol of ours, or one that the caller speaks.
+///
+/// Reading is pull-based: what nobody reads stays with the peer. One task may read and many may write.
+package struct ByteTunnel: Sendable {
+    private let channel: any Channel
+    private let handler: NIOLoopBound<TunnelHandler>
+
+    /// Only on the channel's event loop.
+    init(_ channel: any Channel, _ handler: TunnelHandler) {
+        self.channel = channel
+        self.handler = NIOLoopBound(handler, eventLoop: channel.eventLoop)
+    }
+
+    package var eventLoop: any EventLoop { channel.eventLoop }
+    package var isWritable: Bool { channel.isWritable }
+
+    /// What has come; nil when the peer sends nothing more. Throws when the connection breaks, and `CancellationError`.
+    package func read() async throws -> ByteBuffer? {
+        let waiter = eventLoop.makePromise(of: ByteBuffer?.self)
+        return try await withTaskCancellationHandler {
+            onLoop { $0.read(waiter) }
+            return try await waiter.futureResult.get()
+        } onCancel: {
+            // On the loop, so that a waiter that is given up never takes bytes along.
+            onLoop { $0.giveUp(waiter) }
+        }
+    }
+
+    /// Returns when the kernel has taken the bytes. Throws when the connection is closed; a cancelled task stops waiting,
+    /// and the bytes are sent all the same.
+    package func write(_ bytes: ByteBuffer) async throws {
+        let promise = eventLoop.makePromise(of: Void.self)
+        try await withTaskCancellationHandler {
+            onLoop { $0.write(bytes, promise) }
+            try await promise.futureResult.get()
+        } onCancel: {
+            promise.fail(CancellationError())
+        }
+    }
+
+    /// Sends bytes without waiting, so only few.
+    func post(_ bytes: ByteBuffer) {
+        onLoop { $0.write(bytes, nil) }
+    }
+
+    /// Tells the peer that nothing more comes from here.
+    package func finish() {
+        channel.close(mode: .output, promise: nil)
+    }
+
+    /// Ends the connection; who reads gets the end.
+    package func close() {
+        onLoop { $0.close() }
+    }
+
+    /// Ends the connection so that what was written still arrives: the peer has `patience` to close its side.
+    package func closeGently(patience: TimeAmount) async {
+        await withCheckedContinuation { continuation in
+            onLoop { $0.closeGently(patience) { continuation.resume() } }
+        }
+    }
+
+    /// Whether somebody waits for the peer to say something.
+    func isListening() async -> Bool {
+        let handler = handler
+        return (try? await eventLoop.submit { handler.value.isListening }.get()) ?? false
+    }
+
+    private func onLoop(_ work: @escaping @Sendable (TunnelHandler) -> Void) {
+        let handler = handler
+        eventLoop.execute { work(handler.value) }
+    }
+}
+
+extension ByteTunnel {
+    /// Carries bytes both ways between two tunnels until both directions have ended, or one breaks.
+    ///
+    /// - Parameter onBytes: called for what passes, with the number of bytes.
+    package static func join(
+        _ first: ByteTunnel,
+        _ second: ByteTunnel,
+        onBytes: @escaping @Sendable (Int) -> Void = { _ in }
+    ) async {
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await copy(from: first, to: second, onBytes) }
+                group.addTask { await copy(from: second, to: first, onBytes) }
+            }
+        } onCancel: {
+            first.close()
+            second.close()
+        }
+        first.close()
+        second.close()
+    }
+
+    private static func copy(
+        from source: ByteTunnel,
+        to target: ByteTunnel,
+        _ onBytes: @Sendable (Int) -> Void
+    ) async {
+        do {
+            while let bytes = try await source.read() {
+                onBytes(bytes.readableBytes)
+                try await target.write(bytes)
+            }
+            target.finish()
+        } catch {
+            source.close()
+            target.close()
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+/// Services and hooks of a session, over the server.
+@Suite(.timeLimit(.minutes(2)))
+struct SessionProgramsTests {
+    private static let makeServices = """
+        mkdir -p .discobot/services .discobot/hooks
+        printf '#!/bin/sh\\n#---\\n# name: Ticker\\n# http: 8080\\n#---\\necho up; exec sleep 1000\\n' > .discobot/services/tick.sh
+        printf -- '---\\nhttp: 9000\\n---\\n' > .discobot/services/ext
+        printf '#!/bin/sh\\n#---\\n# type: session\\n#---\\necho hook ran; exit 2\\n' > .discobot/hooks/setup.sh
+        chmod +x .discobot/*/*.sh
+        """
+
+    private struct Enough: Error {}
+
+    @Test
+    func `services are listed, started, followed and stopped, and outlive the server`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk(Self.makeServices, in: session)
+            let path = "/api/projects/local/sessions/\(session)/services"
+            let listed = try await fixture.client.get(path).json["services"].list
+            #expect(listed.map { $0["id"].string } == ["tick", "ext"])
+            #expect(listed.first?["status"].string == "stopped")
+            #expect(listed.first?["http"].int == 8080)
+            let started = try await fixture.client.post("\(path)/tick/start", "")
+            #expect(started.status == 202)
+            #expect(started.json["status"].string == "starting")
+            #expect(started.json["serviceId"].string == "tick")
+            #expect(try await fixture.client.post("\(path)/tick/start", "").status == 409)
+            #expect(try await fixture.client.post("\(path)/ext/start", "").status == 400)
+            #expect(try await fixture.client.post("\(path)/no/start", "").status == 404)
+            #expect(try await fixture.client.get("/api/projects/local/sessions/unknown/services").status == 404)
+            try await fixture.restartServer()
+            try await untilTrue {
+                try await fixture.client.get(path).json["services"].list.first?["status"].string == "running"
+            }
+            let up = try await fixture.client.stream("\(path)/tick/output") { $0.contains("up") }
+            #expect(up.contains(#""type":"stdout","data":"up\n""#))
+            let stopped = try await fixture.client.post("\(path)/tick/stop", "")
+            #expect(stopped.status == 200)
+            #expect(stopped.json["status"].string == "stopped")
+            #expect(try await fixture.client.post("\(path)/tick/stop", "").status == 400)
+            let whole = try await fixture.client.stream("\(path)/tick/output") { _ in false }
+            #expect(whole.contains(#""exitCode":143"#))
+            #expect(whole.hasSuffix("data: [DONE]\n\n"))
+            let unknown = try await fixture.client.stream("\(path)/no/output") { _ in false }
+            #expect(unknown.contains(#""type":"error""#))
+            #expect(unknown.hasSuffix("data: [DONE]\n\n"))
+            #expect(
+                try await fixture.client.get("/api/projects/local/sessions/unknown/services/tick/output").status == 404
+            )
+        }
+    }
+
+    @Test
+    func `hooks are shown, run again, and their output can be had`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk(Self.makeServices, in: session)
+            let path = "/api/projects/local/sessions/\(session)/hooks"
+            let before = try await fixture.client.get("\(path)/status").json
+            #expect(before["hooks"]["setup"]["type"].string == "session")
+            let run = try await fixture.client.post("\(path)/setup/rerun", "")
+            #expect(run.status == 200)
+            #expect(run.json["success"].bool == false)
+            #expect(run.json["exitCode"].int == 2)
+            let status = try await fixture.client.get("\(path)/status").json["hooks"]["setup"]
+            #expect(status["lastResult"].string == "failure")
+            #expect(status["runCount"].int == 1)
+            #expect(try await fixture.client.get("\(path)/setup/output").json["output"].string == "hook ran\n")
+            let file = try await fixture.client.get("\(path)/setup/output/download")
+            #expect(file.text == "hook ran\n")
+            #expect(file.headers["content-disposition"]?.hasPrefix("attachment") == true)
+            #expect(try await fixture.client.post("\(path)/no/rerun", "").status == 404)
+            #expect(try await fixture.client.get("\(path)/no/output").status == 404)
+        }
+    }
+}
+
+/// Waits until a condition holds; the suite's time limit is the end of it.
+func untilTrue(_ condition: () async throws -> Bool) async throws {
+    while try await !condition() { try await Task.sleep(for: .milliseconds(10)) }
+}
