@@ -54,9 +54,11 @@ struct TerminalRoutes: Sendable {
     }
 
     private func connect(_ request: APIRequest, _ project: ID<Project>) async throws -> Response {
+        let target = try target(request, project)
+        _ = try await terminals.session(target)
         let upgrade = try WebSocketRequest(request.raw)
         let connection = try await terminals.connect(
-            to: target(request, project),
+            to: target,
             size: TerminalSize(rows: request.query("rows"), cols: request.query("cols")),
             root: request.flag("root"),
             on: request.channel.eventLoop

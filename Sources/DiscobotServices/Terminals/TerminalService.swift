@@ -55,7 +55,6 @@ package struct TerminalService: Sendable {
         root: Bool,
         on eventLoop: any EventLoop
     ) async throws -> Connection {
-        _ = try await session(target)
         let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
         return try await translatingSandboxErrors {
             let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
@@ -130,7 +129,8 @@ package struct TerminalService: Sendable {
         }
     }
 
-    private func session(_ target: Target) async throws -> Session {
+    /// Throws `notFound` for an unknown session.
+    package func session(_ target: Target) async throws -> Session {
         let session = try await store.read { try $0.session(target.session, of: target.project) }
         guard let session else { throw ServerError.notFound("Session not found") }
         return session

@@ -9,7 +9,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// The image of the sandboxes as something that is fetched in the background.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(10)))
 struct DockerImageTests {
     private func with(
         _ image: String,

@@ -8,7 +8,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// What is removed, and what is not, besides the sandboxes themselves.
-@Suite(.timeLimit(.minutes(4)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct DockerLeftoverTests {
     /// Makes a volume as this provider's server would.
     private func makeVolume(_ name: String, _ labels: [String], _ fixture: DockerFixture) async throws {

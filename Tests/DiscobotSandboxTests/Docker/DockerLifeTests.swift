@@ -8,7 +8,7 @@ import Foundation
 import Testing
 
 /// How containers begin and end, also by others' hands.
-@Suite(.timeLimit(.minutes(4)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct DockerLifeTests {
     /// The next state that is told and differs.
     private func status(_ changes: inout AsyncStream<SandboxChange>.Iterator) async -> Sandbox.Status? {

@@ -8,7 +8,7 @@ import Foundation
 import Testing
 
 /// How the server gets to the agents in containers.
-@Suite(.timeLimit(.minutes(4)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct DockerPassageTests {
     /// Starts a sandbox of a repository and waits until its agent answers.
     private func agent(

@@ -6,7 +6,7 @@ import Testing
 import discobot_server
 
 /// Clients that come and go, that do not read, and agents that print what nobody can use.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ChatClientTests {
     @Test
     func `a client that drops and comes back a hundred times gets each chunk once`() async throws {

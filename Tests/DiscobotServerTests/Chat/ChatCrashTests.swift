@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// What becomes of conversations when processes are killed.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ChatCrashTests {
     @Test
     func `a server that is killed again and again loses nothing of five answers`() async throws {

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Answers that somebody ends.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ChatEndTests {
     @Test
     func `a turn that is cancelled while it streams ends, with all that it ran`() async throws {

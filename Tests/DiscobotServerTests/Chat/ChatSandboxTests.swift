@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Sandboxes that outlive what uses them, or cannot be had.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ChatSandboxTests {
     @Test
     func `an idle sandbox is stopped, and the next message starts it with its files`() async throws {

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// The real Claude Code through the whole server, with a scripted model.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct ClaudeCodeChatTests {
     /// - Parameter body: gets the session's fixture and the model's API.
     private func with(

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// A server that is killed while commits are on their way.
-@Suite(.timeLimit(.minutes(8)))
+@Suite(.timeLimit(.minutes(10)))
 struct CommitCrashTests {
     /// Of the git process that the job runs when the server is killed.
     enum Step: String, CaseIterable {

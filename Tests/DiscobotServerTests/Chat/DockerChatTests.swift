@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Conversations in containers, and what becomes of them when something is killed.
-@Suite(.timeLimit(.minutes(5)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct DockerChatTests {
     private func with(engine: DockerEngine? = nil, _ body: (ChatFixture, DockerEngine) async throws -> Void)
         async throws

@@ -7,7 +7,7 @@ import Testing
 
 /// A server that is killed while it makes a sandbox: at each of its requests to the engine, once the engine has done what
 /// it was asked for.
-@Suite(.timeLimit(.minutes(6)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct DockerKillTests {
     /// Counts requests once it is armed, and acts at one of them.
     private final class Trap: Sendable {

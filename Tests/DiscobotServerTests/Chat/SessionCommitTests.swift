@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Commits of sessions on their way to the workspace, in real sandboxes.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct SessionCommitTests {
     static let commitOne = "echo one > one; git add one; git -c user.name=Ada -c user.email=ada@x commit -qm 'Add one'"
 
