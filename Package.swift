@@ -176,8 +176,9 @@ let package = Package(
         .testTarget(
             name: "DiscobotTunnelTests",
             dependencies: [
-                "DiscobotHTTP", "DiscobotTestSupport", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore,
-                nioHTTP1, serviceLifecycle,
+                "DiscobotHTTP", "DiscobotModel", "DiscobotTestSupport", "DiscobotTunnel", hummingbird, httpTypes,
+                logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, subprocess,
+                .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .testTarget(name: "DiscobotHTTPTests", dependencies: ["DiscobotHTTP", "DiscobotModel", hummingbird, nioCore]),
@@ -193,7 +194,7 @@ let package = Package(
             name: "DiscobotServerTests",
             dependencies: [
                 "DiscobotModel", "DiscobotSandbox", "DiscobotServices", "DiscobotStore", "DiscobotTestSupport",
-                "discobot-server", httpTypes, logging,
+                "DiscobotTunnel", "discobot-server", httpTypes, logging, nioHTTP1,
             ]
         ),
     ]

@@ -201,8 +201,8 @@ struct TerminalTests {
         try await Self.with { runtime, _ in
             try await TerminalClient.with(runtime) { terminal in
                 try await terminal.run("true")
-                try await terminal.type("sleep 1000\r")
-                _ = try await terminal.output(until: "sleep 1000\r\n")
+                try await terminal.type("sh -c 'echo st''arted; exec sleep 1000'\r")
+                _ = try await terminal.output(until: "started")
                 try await terminal.type(String(repeating: "touch pasted-and-run\r", count: 20_000))
                 try await terminal.type("\u{3}")
                 let shown = try await terminal.run("ls; echo $?")

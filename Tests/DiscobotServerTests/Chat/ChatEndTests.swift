@@ -120,7 +120,7 @@ enum SlowBubblewrap {
 
 extension ChatFixture {
     /// Waits for what nobody tells; the suite's time limit ends it.
-    func eventually(_ condition: () throws -> Bool) async throws {
-        while try !condition() { try await Task.sleep(for: .milliseconds(5)) }
+    func eventually(_ condition: () async throws -> Bool) async throws {
+        while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
     }
 }
