@@ -101,8 +101,9 @@ let package = Package(
         .target(
             name: "DiscobotServices",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore", crypto, logging,
-                nioCore, serviceLifecycle,
+                "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore",
+                "DiscobotTunnel",
+                crypto, logging, nioCore, serviceLifecycle,
             ]
         ),
         .target(

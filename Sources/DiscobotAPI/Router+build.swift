@@ -20,9 +20,12 @@ package struct APIServices: Sendable {
     package let sessionFiles: SessionFiles
     package let sessionPrograms: SessionPrograms
     package let chat: ChatService
+    package let previews: PreviewService
     package let events: EventBroker
     package let sandboxes: SandboxService
     package let status: StatusService
+    /// Where services have addresses without names of their own; nil for nowhere.
+    package let previewPort: Int?
 
     package init(
         preferences: PreferenceService,
@@ -36,9 +39,11 @@ package struct APIServices: Sendable {
         sessionFiles: SessionFiles,
         sessionPrograms: SessionPrograms,
         chat: ChatService,
+        previews: PreviewService,
         events: EventBroker,
         sandboxes: SandboxService,
-        status: StatusService
+        status: StatusService,
+        previewPort: Int?
     ) {
         self.preferences = preferences
         self.projects = projects
@@ -51,9 +56,11 @@ package struct APIServices: Sendable {
         self.sessionFiles = sessionFiles
         self.sessionPrograms = sessionPrograms
         self.chat = chat
+        self.previews = previews
         self.events = events
         self.sandboxes = sandboxes
         self.status = status
+        self.previewPort = previewPort
     }
 
     /// The route table: every call there is.
@@ -70,7 +77,8 @@ package struct APIServices: Sendable {
             AgentRoutes(agents: agents).group,
             SessionRoutes(sessions: sessions).group,
             SessionFileRoutes(files: sessionFiles).group,
-            SessionProgramRoutes(programs: sessionPrograms).group,
+            SessionProgramRoutes(programs: sessionPrograms, links: PreviewLinks(previews: previews, port: previewPort))
+                .group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]
@@ -89,6 +97,8 @@ extension Router<AppRequestContext> {
         addMiddleware {
             AccessLogMiddleware()
             HostMiddleware(origins: origins, address: address)
+            ErrorMiddleware { _ in [] }
+            PreviewHostMiddleware(preview: Preview(previews: services.previews))
             CORSMiddleware(origins: origins, logsOrigins: logsOrigins)
             ErrorMiddleware { endpoints.methods(of: $0) }
         }

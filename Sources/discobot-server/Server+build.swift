@@ -41,7 +41,27 @@ package struct Server: Sendable {
                 .buildResponder()
         }
         let background = options.isDispatcherEnabled ? parts.background : []
-        return Server(services: [parts.events, parts.turns] + background + [http], store: store)
+        return Server(
+            services: [parts.events, parts.turns, services.previews.activity] + background
+                + previewListener(options, services, origins, logger) + [http],
+            store: store
+        )
+    }
+
+    private static func previewListener(
+        _ options: ServerOptions,
+        _ services: APIServices,
+        _ origins: AllowedOrigins,
+        _ logger: Logger
+    ) -> [any Service] {
+        guard let port = options.previewPort else { return [] }
+        var own = options
+        own.port = port
+        return [
+            HTTPService(options: own, logger: logger, onRunning: { _ in }) {
+                Router(previews: services.previews, origins: origins, address: options.host).buildResponder()
+            }
+        ]
     }
 
     static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
@@ -80,7 +100,8 @@ private struct Parts {
             directories: directories,
             sources: sources
         )
-        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers)
+        let secrets = try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile)
+        let sandboxes = Self.sandboxes(options, store, jobs, events, providers, secrets)
         let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
@@ -94,9 +115,11 @@ private struct Parts {
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             sessionPrograms: SessionPrograms(sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
+            previews: Self.previews(store, sandboxes, secrets, logger),
             events: events,
             sandboxes: sandboxes,
-            status: StatusService(store: store, providers: providers, startup: startup)
+            status: StatusService(store: store, providers: providers, startup: startup),
+            previewPort: options.previewPort
         )
         let credentials = AgentCredentials(environment: options.agentEnvironment)
         let handlers: [any JobHandler] = [
@@ -123,16 +146,27 @@ private struct Parts {
         _ store: Store,
         _ jobs: JobQueue,
         _ events: EventBroker,
-        _ providers: SandboxProviders
-    ) throws -> SandboxService {
+        _ providers: SandboxProviders,
+        _ secrets: SecretBox
+    ) -> SandboxService {
         SandboxService(
             store: store,
             jobs: jobs,
             events: events,
             providers: providers,
-            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
+            secrets: secrets,
             limits: options.limits
         )
+    }
+
+    private static func previews(
+        _ store: Store,
+        _ sandboxes: SandboxService,
+        _ secrets: SecretBox,
+        _ logger: Logger
+    ) -> PreviewService {
+        let activity = PreviewActivity(store: store, logger: logger)
+        return PreviewService(store: store, sandboxes: sandboxes, secrets: secrets, activity: activity)
     }
 
     private static func imagePulls(

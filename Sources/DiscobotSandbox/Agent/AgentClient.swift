@@ -10,7 +10,8 @@ import NIOHTTP1
 /// Talks to the agent API of one sandbox. Everything throws `AgentError`.
 package struct AgentClient: Sendable {
     private let baseURL: String
-    private let secret: AgentSecret
+    let endpoint: AgentEndpoint
+    let secret: AgentSecret
     private let http: HTTPClient
 
     package init(endpoint: AgentEndpoint, secret: AgentSecret) {
@@ -42,6 +43,7 @@ package struct AgentClient: Sendable {
             case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
             case .tcp(let host, let port): "http://\(host):\(port)"
             }
+        self.endpoint = endpoint
         self.secret = secret
         self.http = http
     }
