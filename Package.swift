@@ -102,8 +102,7 @@ let package = Package(
             name: "DiscobotServices",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotGit", "DiscobotModel", "DiscobotSandbox", "DiscobotStore",
-                "DiscobotTunnel",
-                crypto, logging, nioCore, serviceLifecycle,
+                "DiscobotTunnel", crypto, logging, nioCore, serviceLifecycle,
             ]
         ),
         .target(
@@ -112,7 +111,7 @@ let package = Package(
                 "DiscobotAgentAPI", "DiscobotGit", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
                 "DiscobotServices", "DiscobotTunnel", hummingbird, httpTypes, logging, nioCore, nioHTTP1,
             ],
-            resources: [.embedInCode("APIBrowser/api-browser.html")]
+            resources: [.embedInCode("APIBrowser/api-browser.html"), .embedInCode("Terminal/terminal.html")]
         ),
         .executableTarget(
             name: "discobot-server",
@@ -139,9 +138,9 @@ let package = Package(
             name: "DiscobotTestSupport",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
-                "DiscobotStore",
+                "DiscobotStore", "DiscobotTunnel",
                 "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore,
-                nioHTTP1, serviceLifecycle, subprocess,
+                nioHTTP1, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
@@ -151,8 +150,7 @@ let package = Package(
             name: "DiscobotAgentTests",
             dependencies: [
                 "DiscobotAgent", "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox",
-                "DiscobotTestSupport",
-                "discobot-agent",
+                "DiscobotTestSupport", "DiscobotTunnel", "discobot-agent", nioHTTP1,
             ]
         ),
         .testTarget(

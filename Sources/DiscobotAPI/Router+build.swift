@@ -18,6 +18,8 @@ package struct APIServices: Sendable {
     package let agents: AgentService
     package let sessions: SessionService
     package let sessionFiles: SessionFiles
+    package let commits: CommitService
+    package let terminals: TerminalService
     package let sessionPrograms: SessionPrograms
     package let chat: ChatService
     package let previews: PreviewService
@@ -37,6 +39,8 @@ package struct APIServices: Sendable {
         agents: AgentService,
         sessions: SessionService,
         sessionFiles: SessionFiles,
+        commits: CommitService,
+        terminals: TerminalService,
         sessionPrograms: SessionPrograms,
         chat: ChatService,
         previews: PreviewService,
@@ -54,6 +58,8 @@ package struct APIServices: Sendable {
         self.agents = agents
         self.sessions = sessions
         self.sessionFiles = sessionFiles
+        self.commits = commits
+        self.terminals = terminals
         self.sessionPrograms = sessionPrograms
         self.chat = chat
         self.previews = previews
@@ -77,6 +83,8 @@ package struct APIServices: Sendable {
             AgentRoutes(agents: agents).group,
             SessionRoutes(sessions: sessions).group,
             SessionFileRoutes(files: sessionFiles).group,
+            SessionChangeRoutes(files: sessionFiles, commits: commits).group,
+            TerminalRoutes(terminals: terminals).group,
             SessionProgramRoutes(programs: sessionPrograms, links: PreviewLinks(previews: previews, port: previewPort))
                 .group,
             ChatRoutes(chat: chat).group,

@@ -46,14 +46,17 @@ package struct AgentRuntime: Sendable {
             environment: options.environment,
             logger: logger
         )
+        // One is enough for the few connections of a sandbox, and each costs memory.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let terminals = Terminals(directories, environment: options.environment, strays: strays, group: group)
         let routes =
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
             + FileRoutes(files: WorkingFiles(directories.workspace, workingCopy: workingCopy)).routes
+            + Self.changeRoutes(directories, workingCopy, git, conversation, start: options.source.commit)
+            + TerminalRoutes(terminals: terminals).routes
             + ServiceRoutes(services: userServices).routes
             + HookRoutes(hooks: hooks, keepAlive: options.keepAlive).routes
-        // One is enough for the few connections of a sandbox, and each costs memory.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         // The conversation stops before those who serve its end.
         let servers = options.addresses.map {
             AgentServer(address: $0, routes: routes, options: options, group: group, logger: logger)
@@ -63,9 +66,26 @@ package struct AgentRuntime: Sendable {
             + [
                 workingCopy,
                 KeepAliveService(journal: journal, userServices: userServices, strays: strays, options.keepAlive),
-                SessionHookService(hooks: hooks, workingCopy: workingCopy),
+                terminals, SessionHookService(hooks: hooks, workingCopy: workingCopy),
                 ConversationService(conversation: conversation, userServices: userServices),
             ]
+    }
+
+    private static func changeRoutes(
+        _ directories: DataDirectories,
+        _ workingCopy: WorkingCopy,
+        _ git: AgentGit,
+        _ conversation: Conversation,
+        start: String?
+    ) -> [AgentRoute] {
+        let changes = WorkingChanges(directories: directories, workingCopy: workingCopy, git: git, start: start)
+        let commits = WorkingCommits(
+            directories: directories,
+            workingCopy: workingCopy,
+            git: git,
+            conversation: conversation
+        )
+        return ChangeRoutes(changes: changes).routes + CommitRoutes(commits: commits).routes
     }
 
     fileprivate static func router(_ routes: [AgentRoute], _ options: AgentOptions) -> Router<AppRequestContext> {

@@ -69,6 +69,7 @@ package struct CredentialVariable: Sendable, Codable, Equatable {
 /// The variables by which a sandbox tells the runtime inside what to do.
 package enum AgentVariable: String, Sendable {
     case sessionID = "SESSION_ID"
+    case projectID = "DISCOBOT_PROJECT_ID"
     /// Salt and hash of the secret that callers must know; see `AgentSecret`.
     case secret = "DISCOBOT_SECRET"
     /// Where the workspace's repository is mounted, read-only.

@@ -9,6 +9,7 @@ extension GitCommand {
     struct Request: Sendable {
         var arguments: [String]
         var input: [UInt8] = []
+        var files = GitCommand.Files()
         var variables: [String: String] = [:]
         var outputLimit = 32 << 20
         var acceptedExitCodes: Set<Int32> = [0]
@@ -21,6 +22,7 @@ extension GitCommand {
     /// What a process has written, complete or up to its limits.
     struct Collected: Sendable {
         var output: [UInt8]
+        var isCut = false
         var errorText: String
     }
 
@@ -32,8 +34,12 @@ extension GitCommand {
     ) async throws -> Collected {
         do {
             async let errorText = errorText(execution.standardError, request)
-            let output = try await output(execution.standardOutput, request)
-            let collected = Collected(output: output, errorText: try await errorText)
+            let (output, isCut) = try await output(execution.standardOutput, request)
+            if isCut {
+                await execution.teardown(using: Self.politely)
+                Self.killGroup(of: execution.processIdentifier.value)
+            }
+            let collected = Collected(output: output, isCut: isCut, errorText: try await errorText)
             // Reading ends quietly when the task is cancelled.
             try Task.checkCancellation()
             return collected
@@ -44,16 +50,38 @@ extension GitCommand {
         }
     }
 
-    private func output(_ sequence: SubprocessOutputSequence, _ request: Request) async throws -> [UInt8] {
+    private func output(
+        _ sequence: SubprocessOutputSequence,
+        _ request: Request
+    ) async throws -> (bytes: [UInt8], isCut: Bool) {
         var bytes: [UInt8] = []
+        var count = 0
         for try await buffer in sequence {
             try Task.checkCancellation()
-            guard bytes.count + buffer.count <= request.outputLimit else {
+            let rest = request.outputLimit - count
+            count += buffer.count
+            guard buffer.count <= rest || request.files.isOutputCut else {
                 throw GitError(.tooLarge, "git \(request.name) printed more than \(request.outputLimit) bytes")
             }
-            buffer.withUnsafeBytes { bytes.append(contentsOf: $0) }
+            try buffer.withUnsafeBytes { buffer in
+                let part = buffer.prefix(rest)
+                if let file = request.files.output {
+                    try Self.write(part, to: file)
+                } else {
+                    bytes.append(contentsOf: part)
+                }
+            }
+            if buffer.count > rest { return (bytes, true) }
         }
-        return bytes
+        return (bytes, false)
+    }
+
+    private static func write(_ bytes: Slice<UnsafeRawBufferPointer>, to file: FileDescriptor) throws(GitError) {
+        do {
+            _ = try file.writeAll(bytes)
+        } catch {
+            throw GitError(.storageFull, "what git printed could not be stored: \(error)")
+        }
     }
 
     private func errorText(_ sequence: SubprocessOutputSequence, _ request: Request) async throws -> String {
@@ -105,11 +133,12 @@ struct InputFile {
     let descriptor: FileDescriptor
 
     /// Empty input is `/dev/null`. Call ``close()`` when done.
-    init(_ bytes: [UInt8]) throws(GitError) {
+    init(_ bytes: [UInt8], path: String? = nil) throws(GitError) {
         do {
             descriptor =
                 try bytes.isEmpty
-                ? FileDescriptor.open("/dev/null", .readOnly, options: .closeOnExec) : Self.unnamed(bytes)
+                ? FileDescriptor.open(FilePath(path ?? "/dev/null"), .readOnly, options: .closeOnExec)
+                : Self.unnamed(bytes)
         } catch {
             throw GitError(.failed, "the input of git could not be prepared: \(error)")
         }

@@ -2,7 +2,7 @@
 
 import Glibc
 import Subprocess
-import SystemPackage
+package import SystemPackage
 
 /// Runs git, and is the only place that does.
 ///
@@ -24,6 +24,7 @@ package struct GitCommand: Sendable {
     package func run(
         _ arguments: [String],
         input: [UInt8] = [],
+        files: Files = Files(),
         variables: [String: String] = [:],
         timeout: Duration = .seconds(60),
         outputLimit: Int = 32 << 20,
@@ -33,12 +34,29 @@ package struct GitCommand: Sendable {
             Request(
                 arguments: arguments,
                 input: input,
+                files: files,
                 variables: variables,
                 outputLimit: outputLimit,
                 acceptedExitCodes: acceptedExitCodes
             ),
             timeout: timeout
         )
+    }
+
+    /// Where a run's bytes come from and go to, other than memory.
+    package struct Files: Sendable {
+        /// A file that becomes standard input.
+        package var input: String?
+        /// Takes standard output, as far as the limit.
+        package var output: FileDescriptor?
+        /// Whether git is ended at the limit of its output, and what it has printed counts; otherwise that is an error.
+        package var isOutputCut = false
+
+        package init(input: String? = nil, output: FileDescriptor? = nil, isOutputCut: Bool = false) {
+            self.input = input
+            self.output = output
+            self.isOutputCut = isOutputCut
+        }
     }
 
     /// Runs `git <arguments>` and hands each line of standard error to `onErrorLine` while it runs, in order.
@@ -75,7 +93,7 @@ package struct GitCommand: Sendable {
 
     private func launch(_ request: Request) async throws -> GitOutput {
         try Task.checkCancellation()
-        let input = try InputFile(request.input)
+        let input = try InputFile(request.input, path: request.files.input)
         defer { input.close() }
         do {
             let result = try await Subprocess.run(
@@ -100,7 +118,7 @@ package struct GitCommand: Sendable {
         options.teardownSequence = Self.politely
         let overrides = GitEnvironment.configuration.flatMap { ["-c", $0] }
         return Configuration(
-            executable: .name("git"),
+            executable: environment.executable,
             arguments: Arguments(overrides + request.arguments),
             environment: .custom(variables(for: request)),
             workingDirectory: directory.map { FilePath($0) },
@@ -126,8 +144,9 @@ package struct GitCommand: Sendable {
         _ process: pid_t,
         _ request: Request
     ) throws -> GitOutput {
+        if collected.isCut { return GitOutput(bytes: collected.output, exitCode: 0, isCut: true) }
         if case .exited(let code) = status, request.acceptedExitCodes.contains(code) {
-            return GitOutput(bytes: collected.output, exitCode: code)
+            return GitOutput(bytes: collected.output, exitCode: code, errorText: collected.errorText)
         }
         // The leader is reaped, but its number stays taken while its group has a member, and an empty group is
         // not there to be hit: numbers are handed out in a cycle.
@@ -155,9 +174,13 @@ package struct GitCommand: Sendable {
 package struct GitOutput: Equatable, Sendable {
     package let bytes: [UInt8]
     package let exitCode: Int32
+    /// Whether git had more to print than it was allowed to.
+    package var isCut = false
+    /// The last lines of standard error.
+    var errorText = ""
 
     /// The bytes as text; what is not UTF-8 becomes U+FFFD.
     package var text: String { String(decoding: bytes, as: UTF8.self) }
     /// The text without the line break at its end.
-    var line: String { text.trimmed }
+    package var line: String { text.trimmed }
 }

@@ -5,21 +5,33 @@
 /// matched by their order.
 enum GitDiffParser {
     /// Throws `.failed` when the parts do not fit together.
-    static func parse(_ bytes: [UInt8]) throws(GitError) -> [GitFileDiff] {
+    ///
+    /// - Parameter isCut: whether the end is missing; then some patches are empty, or whole files are missing.
+    static func parse(_ bytes: [UInt8], isCut: Bool = false) throws(GitError) -> [GitFileDiff] {
         var fields = NULFields(bytes)
         var records: [Record] = []
         var counts: [ArraySlice<UInt8>: LineCount] = [:]
-        while let field = fields.next(), !field.isEmpty {
-            if field.first == UInt8(ascii: ":") {
-                records.append(try Record(field, &fields))
-            } else {
-                let (path, count) = try LineCount.parse(field, &fields)
-                counts[path] = count
+        do throws(GitError) {
+            while let field = fields.next(), !field.isEmpty {
+                if field.first == UInt8(ascii: ":") {
+                    records.append(try Record(field, &fields))
+                } else {
+                    let (path, count) = try LineCount.parse(field, &fields)
+                    counts[path] = count
+                }
             }
+        } catch  where isCut {
+            // The last one is not whole.
         }
         var sections = patchSections(fields.rest)[...]
+        if isCut { sections = sections.dropLast() }
         var diffs: [GitFileDiff] = []
         for record in records {
+            if isCut, sections.count < record.sectionCount {
+                sections = []
+                append(record.diff(counts[record.path] ?? LineCount(), []), to: &diffs)
+                continue
+            }
             guard sections.count >= record.sectionCount else { throw unexpected }
             let patch = sections.prefix(record.sectionCount)
             sections = sections.dropFirst(record.sectionCount)

@@ -1,16 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FoundationEssentials
+import Glibc
+import Subprocess
+import SystemPackage
 
 /// The environment git runs in. It is built from scratch: no `GIT_*` variable of the server reaches git.
 package struct GitEnvironment: Equatable, Sendable {
     let variables: [String: String]
+    let executable: Executable
 
     /// Takes what git needs to reach the network, the user's identity and credentials from `process`.
     package init(inheriting process: [String: String] = ProcessInfo.processInfo.environment) {
-        variables = process.filter { Self.inherited.contains($0.key) }
-            .merging(["PATH": "/usr/local/bin:/usr/bin:/bin"]) { own, _ in own }
-            .merging(Self.fixed) { _, fixed in fixed }
+        self.init(
+            process.filter { Self.inherited.contains($0.key) }
+                .merging(["PATH": "/usr/local/bin:/usr/bin:/bin"]) { own, _ in own }
+                .merging(Self.fixed) { _, fixed in fixed }
+        )
+    }
+
+    /// Looked for here because a name costs one process for each directory of the search path that does not have it.
+    private static func git(in searchPath: String) -> Executable {
+        let paths = searchPath.split(separator: ":").map { String($0) + "/git" }
+        // A name where there is none: it may be installed later, and the failure says what is missing.
+        return paths.first(where: isProgram).map { .path(FilePath($0)) } ?? .name("git")
+    }
+
+    private static func isProgram(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
+    }
+
+    private init(_ variables: [String: String]) {
+        self.variables = variables
+        executable = Self.git(in: variables["PATH"] ?? "")
+    }
+
+    /// With more variables, which overrule those that are there.
+    package func adding(_ more: [String: String]) -> GitEnvironment {
+        GitEnvironment(variables.merging(more) { $1 })
     }
 
     private static let inherited: Set<String> = [

@@ -50,6 +50,26 @@ extension GitRepository {
 
     /// The configured user, of the repository first and then of the user of the server; empty strings when unset.
     package func identity() async throws -> GitIdentity {
+        try await Self.identity(command)
+    }
+
+    /// The configured user of the repository at `directory`, as ``identity()``.
+    package static func identity(in directory: String) async throws -> GitIdentity {
+        try await identity(GitCommand(directory: directory))
+    }
+
+    /// Who commits in the repository: the configured user, or ``GitIdentity/discobot``.
+    package func committer() async throws -> GitIdentity {
+        try await Self.committer(command)
+    }
+
+    /// As ``committer()``, of the repository that `command` runs in.
+    package static func committer(_ command: GitCommand) async throws -> GitIdentity {
+        let configured = try await identity(command)
+        return configured.name.isEmpty || configured.email.isEmpty ? .discobot : configured
+    }
+
+    private static func identity(_ command: GitCommand) async throws -> GitIdentity {
         // Exit code 1 says that nothing matches. The last value of a name wins.
         let output = try await command.run(
             ["config", "--null", "--get-regexp", "^user\\.(name|email)$"],

@@ -30,8 +30,9 @@ extension GitRepository {
     }
 
     /// Everything configuration could change about the output, fixed; and no external program is run.
-    private static let diffOptions = [
-        "--raw", "--numstat", "--patch", "-z", "--find-renames", "--unified=3", "--submodule=short",
+    private static let diffOptions = ["--patch"] + commonDiffOptions
+    static let commonDiffOptions = [
+        "--raw", "--numstat", "-z", "--find-renames", "--unified=3", "--submodule=short",
         "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--src-prefix=a/", "--dst-prefix=b/",
     ]
 }

@@ -10,7 +10,7 @@ package struct GitRepository: Sendable {
     package let directory: String
     /// Without a working tree.
     package let isBare: Bool
-    let command: GitCommand
+    package let command: GitCommand
 
     private init(directory: String, isBare: Bool, command: GitCommand) {
         self.directory = directory

@@ -23,6 +23,8 @@ package struct Job: Sendable, Equatable {
         package static func project(_ id: ID<Project>) -> Resource { Resource(type: "project", id: id.rawValue) }
         package static func workspace(_ id: ID<Workspace>) -> Resource { Resource(type: "workspace", id: id.rawValue) }
         package static func session(_ id: ID<Session>) -> Resource { Resource(type: "session", id: id.rawValue) }
+        /// What takes the commits of a session to its workspace, which may need a turn of the session.
+        package static func commit(_ id: ID<Session>) -> Resource { Resource(type: "commit", id: id.rawValue) }
         /// The turns of a session, which go on beside work on its sandbox.
         package static func conversation(_ id: ID<Session>) -> Resource {
             Resource(type: "conversation", id: id.rawValue)

@@ -11,9 +11,11 @@ package struct Session: Sendable, Equatable {
     package let description: String?
     package var status: SessionStatus
     package var commitStatus: CommitStatus
-    package let commitError: String?
-    package let baseCommit: String?
-    package let appliedCommit: String?
+    package var commitError: String?
+    /// The workspace's commit that the session's were last put on top of, or are being put.
+    package var baseCommit: String?
+    /// The workspace's commit after the session's last ones have landed.
+    package var appliedCommit: String?
     package var errorMessage: String?
     package var workspacePath: String?
     package var workspaceCommit: String?
@@ -23,6 +25,10 @@ package struct Session: Sendable, Equatable {
     package var stages: [SessionStage]
     package let createdAt: Timestamp
     package var updatedAt: Timestamp
+    /// The session's own commit up to which everything has landed.
+    package var landedCommit: String?
+    /// What is being done to the workspace; nil for nothing.
+    package var landing: CommitLanding?
 
     package init(
         id: ID<Session>,
@@ -43,7 +49,9 @@ package struct Session: Sendable, Equatable {
         sandboxProvider: String? = nil,
         stages: [SessionStage] = [],
         createdAt: Timestamp,
-        updatedAt: Timestamp
+        updatedAt: Timestamp,
+        landedCommit: String? = nil,
+        landing: CommitLanding? = nil
     ) {
         self.id = id
         self.projectID = projectID
@@ -64,6 +72,23 @@ package struct Session: Sendable, Equatable {
         self.stages = stages
         self.createdAt = createdAt
         self.updatedAt = updatedAt
+        self.landedCommit = landedCommit
+        self.landing = landing
+    }
+}
+
+/// A step that is written down before it is done, so that whoever comes after a kill knows of it.
+package struct CommitLanding: Sendable, Equatable, Codable {
+    /// The workspace's commit before and after.
+    package let from: String
+    package let to: String
+    /// The session's own last commit.
+    package let session: String
+
+    package init(from: String, to: String, session: String) {
+        self.from = from
+        self.to = to
+        self.session = session
     }
 }
 

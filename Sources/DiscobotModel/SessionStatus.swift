@@ -47,12 +47,17 @@ package enum CommitStatus: String, Sendable, CaseIterable {
     case none = ""
     case pending, committing, completed, failed
 
+    /// Whether a job is at work.
+    package var isUnderWay: Bool { self == .pending || self == .committing }
+
     /// Whether the transfer may go to `next`.
     package func canBecome(_ next: CommitStatus) -> Bool {
         switch (self, next) {
         case (.none, .pending), (.completed, .pending), (.failed, .pending): true
         case (.pending, .committing), (.pending, .completed), (.pending, .failed): true
         case (.committing, .completed), (.committing, .failed): true
+        // A session that was moved onto the workspace's newest commit has landed nothing.
+        case (.pending, .none), (.committing, .none): true
         // The next turn of a session whose commits have landed starts a new transfer.
         case (.completed, .none): true
         default: false

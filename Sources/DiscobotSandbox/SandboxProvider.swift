@@ -158,11 +158,16 @@ package struct SandboxError: Error, Sendable, Equatable, CustomStringConvertible
 
     package let code: Code
     package let message: String
+    /// What was behind it, for the log.
+    package let cause: String?
 
-    package init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String, cause: String? = nil) {
         self.code = code
         self.message = message
+        self.cause = cause
     }
 
-    package var description: String { "\(code.rawValue): \(message)" }
+    package var description: String {
+        "\(code.rawValue): \(message)" + (cause.map { " (\($0))" } ?? "")
+    }
 }

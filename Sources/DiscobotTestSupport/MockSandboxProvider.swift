@@ -12,18 +12,18 @@ package final class MockSandboxProvider: SandboxProvider {
     private let feed = SandboxChangeFeed()
     private let absence: SandboxError?
     private let caches: Result<[CacheVolume]?, SandboxError>
-    private let cacheRemoval: Result<Void, SandboxError>
+    private let cacheRemoval: @Sendable () throws -> Void
 
     /// - Parameters:
     ///   - absence: why nothing can be removed now.
     ///   - caches: what projects share, or why nobody can tell.
-    ///   - cacheRemoval: what becomes of removing that.
+    ///   - cacheRemoval: removes that.
     ///   - socket: the path of the agent's socket for a session.
     package init(
         name: String = "mock",
         absence: SandboxError? = nil,
         caches: Result<[CacheVolume]?, SandboxError> = .success(nil),
-        cacheRemoval: Result<Void, SandboxError> = .success(()),
+        cacheRemoval: @escaping @Sendable () throws -> Void = {},
         socket: @escaping @Sendable (ID<Session>) -> String = { "/nonexistent/\($0)/agent.sock" }
     ) {
         self.name = name
@@ -90,7 +90,7 @@ package final class MockSandboxProvider: SandboxProvider {
 
     package func caches(of project: ID<Project>) async throws -> [CacheVolume]? { try caches.get() }
 
-    package func removeCache(of project: ID<Project>) async throws { try cacheRemoval.get() }
+    package func removeCache(of project: ID<Project>) async throws { try cacheRemoval() }
 
     private static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
 

@@ -3,7 +3,7 @@
 import Foundation
 import Synchronization
 
-/// Answers on a unix socket as a test says, for what no real engine answers at will.
+/// Answers on a unix socket as a test says, for what no real engine answers at will; may stand before a real one.
 package final class StubDockerEngine: Sendable {
     package enum Answer: Sendable {
         /// A whole answer in JSON.
@@ -12,6 +12,10 @@ package final class StubDockerEngine: Sendable {
         case raw(String)
         /// Bytes as they are, after which nothing follows.
         case stalled(String)
+        /// What the closure writes, until that returns.
+        case live(@Sendable (_ write: (String) -> Void) -> Void)
+        /// What the real engine answers; the closure runs once that has begun to, and before anybody hears of it.
+        case real(then: @Sendable () -> Void)
         case hangup
     }
 
@@ -19,12 +23,20 @@ package final class StubDockerEngine: Sendable {
     private let descriptor: Int32
     private let seen = Mutex<[String]>([])
     private let held = Mutex<[Int32]>([])
-    private let answer: @Sendable (String) -> Answer
+    private let engine: String?
+    private let answer: @Sendable (String) -> Answer?
 
-    /// - Parameter answer: to a request line without version, such as `GET /containers/x/json`; `/_ping` is answered
-    ///   anyway.
-    package init(in directory: TemporaryDirectory, answer: @escaping @Sendable (String) -> Answer) throws {
+    /// - Parameters:
+    ///   - engine: the socket of a real engine.
+    ///   - answer: to a request line without version, such as `GET /containers/x/json`; nil for that of the real engine.
+    ///     Without one, `/_ping` and `/info` are answered anyway.
+    package init(
+        in directory: TemporaryDirectory,
+        before engine: String? = nil,
+        answer: @escaping @Sendable (String) -> Answer?
+    ) throws {
         path = directory.file("stub.sock")
+        self.engine = engine
         self.answer = answer
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
@@ -34,7 +46,7 @@ package final class StubDockerEngine: Sendable {
         let descriptor = descriptor
         let isBound = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0 && listen(descriptor, 16) == 0
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0 && listen(descriptor, 64) == 0
             }
         }
         guard isBound else { throw Shell.Failed(description: "no socket") }
@@ -63,19 +75,27 @@ package final class StubDockerEngine: Sendable {
     package var requests: [String] { seen.withLock { $0 } }
 
     private func serve(_ peer: Int32) {
+        var request: [UInt8] = []
         var head = ""
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while !head.contains("\r\n\r\n") {
             let count = recv(peer, &buffer, buffer.count, 0)
             guard count > 0 else { return _ = Glibc.close(peer) }
-            head += String(decoding: buffer.prefix(count), as: UTF8.self)
+            request += buffer.prefix(count)
+            head = String(decoding: request, as: UTF8.self)
         }
         seen.withLock { $0.append(head) }
         let parts = head.prefix { $0 != "\r\n" }.split(separator: " ")
         let isPing = parts.count > 1 && parts[1] == "/_ping"
         let path = parts.count > 1 && parts[1].hasPrefix("/v") ? parts[1].dropFirst(2).drop { $0 != "/" } : parts[1]
-        let answer = isPing ? .raw(Self.ping) : answer("\(parts[0]) \(path)")
-        switch answer {
+        let answer =
+            switch path {
+            case _ where engine != nil: answer("\(parts[0]) \(path)")
+            case _ where isPing: .raw(Self.ping)
+            case "/info": .json(200, "{}")
+            default: answer("\(parts[0]) \(path)")
+            }
+        switch answer ?? .real {} {
         case .json(let status, let body):
             write(
                 "HTTP/1.1 \(status) Status\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -86,21 +106,36 @@ package final class StubDockerEngine: Sendable {
         case .stalled(let text):
             write(text, to: peer)
             return held.withLock { $0.append(peer) }
+        case .live(let body): body { write($0, to: peer) }
+        case .real(let then): pass(request, from: peer, then)
         case .hangup: break
         }
         Glibc.close(peer)
     }
 
-    private func write(_ text: String, to peer: Int32) {
-        let bytes = Array(text.utf8)
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                send(peer, $0.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            sent += count
+    /// Lets the real engine answer one request.
+    private func pass(_ request: [UInt8], from peer: Int32, _ then: () -> Void) {
+        guard let engine, let upstream = UnixSocket.connect(engine), let end = request.firstIndex(of: 10) else {
+            return
         }
+        // With an end after each answer there is one request on a connection.
+        let close = Array("Connection: close\r\n".utf8)
+        UnixSocket.write(Array(request[...end]) + close + Array(request[(end + 1)...]), to: upstream)
+        let isOver = DispatchSemaphore(value: 0)
+        Thread.detachNewThread {
+            UnixSocket.copy(peer, to: upstream)
+            shutdown(upstream, Int32(SHUT_RDWR))
+            isOver.signal()
+        }
+        UnixSocket.copy(upstream, to: peer, first: then)
+        shutdown(peer, Int32(SHUT_RDWR))
+        // The other thread has the same descriptors.
+        isOver.wait()
+        Glibc.close(upstream)
+    }
+
+    private func write(_ text: String, to peer: Int32) {
+        UnixSocket.write(Array(text.utf8), to: peer)
     }
 
     private static let ping =

@@ -93,15 +93,9 @@ private struct Parts {
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
-        let workspaces = WorkspaceService(
-            store: store,
-            jobs: jobs,
-            events: events,
-            directories: directories,
-            sources: sources
-        )
+        let workspaces = Self.workspaces(store, jobs, events, directories, sources)
         let secrets = try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile)
-        let sandboxes = Self.sandboxes(options, store, jobs, events, providers, secrets)
+        let sandboxes = Self.sandboxes(options, store, jobs, events, providers, secrets, startup)
         let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
@@ -113,6 +107,8 @@ private struct Parts {
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
+            commits: CommitService(store: store, jobs: jobs, git: git),
+            terminals: TerminalService(store: store, sandboxes: sandboxes),
             sessionPrograms: SessionPrograms(sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
             previews: Self.previews(store, sandboxes, secrets, logger),
@@ -130,6 +126,8 @@ private struct Parts {
             StopSessionJob(sandboxes: sandboxes),
             DeleteSessionJob(sandboxes: sandboxes),
             RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials, logger: logger),
+            CommitSessionJob(sandboxes: sandboxes, git: git, directories: directories, feed: turns),
+            RebaseSessionJob(sandboxes: sandboxes, git: git),
         ]
         background =
             [
@@ -141,13 +139,24 @@ private struct Parts {
         self.turns = turns
     }
 
+    private static func workspaces(
+        _ store: Store,
+        _ jobs: JobQueue,
+        _ events: EventBroker,
+        _ directories: WorkspaceDirectories,
+        _ sources: WorkspaceSources
+    ) -> WorkspaceService {
+        WorkspaceService(store: store, jobs: jobs, events: events, directories: directories, sources: sources)
+    }
+
     private static func sandboxes(
         _ options: ServerOptions,
         _ store: Store,
         _ jobs: JobQueue,
         _ events: EventBroker,
         _ providers: SandboxProviders,
-        _ secrets: SecretBox
+        _ secrets: SecretBox,
+        _ startup: StartupTasks
     ) -> SandboxService {
         SandboxService(
             store: store,
@@ -155,7 +164,8 @@ private struct Parts {
             events: events,
             providers: providers,
             secrets: secrets,
-            limits: options.limits
+            limits: options.limits,
+            startup: startup
         )
     }
 

@@ -95,6 +95,7 @@ extension ServerOptions {
         docker.runtime = environment.text("SANDBOX_RUNTIME")
         docker.isCacheEnabled = try environment.bool("CACHE_ENABLED") ?? docker.isCacheEnabled
         docker.isRootReadOnly = try environment.bool("SANDBOX_READ_ONLY") ?? docker.isRootReadOnly
+        docker.hasOwnAgent = try environment.bool("SANDBOX_IMAGE_AGENT")
         docker.cpus = try environment.integer("SANDBOX_CPUS", in: 0...4096).flatMap { $0 == 0 ? nil : Double($0) }
         docker.sharedMegabytes = try environment.integer("SANDBOX_SHM_MB", in: 1...1 << 20) ?? docker.sharedMegabytes
     }

@@ -4,6 +4,7 @@ import DiscobotModel
 import DiscobotSandbox
 import DiscobotTestSupport
 import Foundation
+import Synchronization
 import Testing
 import discobot_server
 
@@ -73,7 +74,7 @@ struct CacheRoutesTests {
     func `says why it is not removed`(code: SandboxError.Code, status: Int) async throws {
         try await TestServer.with { options in
             let error = SandboxError(code, "for a reason")
-            options.providers = [MockSandboxProvider(caches: .success([Self.cache]), cacheRemoval: .failure(error))]
+            options.providers = [MockSandboxProvider(caches: .success([Self.cache]), cacheRemoval: { throw error })]
         } _: { server in
             expectRefusal(try await server.client.delete(Self.path), status, naming: "for a reason")
             #expect(try await server.client.get(Self.path).json["volumes"].list.count == 1)
@@ -81,15 +82,21 @@ struct CacheRoutesTests {
     }
 
     @Test
-    func `a provider that cannot be asked does not keep others from answering`() async throws {
+    func `a provider that cannot be asked keeps others from nothing, but nobody hears that all is removed`()
+        async throws
+    {
+        let removed = Mutex(0)
+        let absence = SandboxError(.unavailable, "nobody is there")
         try await TestServer.with { options in
             options.providers = [
-                MockSandboxProvider(caches: .failure(SandboxError(.unavailable, "nobody is there"))),
-                MockSandboxProvider(caches: .success([Self.cache])), MockSandboxProvider(),
+                MockSandboxProvider(caches: .failure(absence), cacheRemoval: { throw absence }),
+                MockSandboxProvider(caches: .success([Self.cache]), cacheRemoval: { removed.withLock { $0 += 1 } }),
+                MockSandboxProvider(),
             ]
         } _: { server in
             #expect(try await server.client.get(Self.path).json["volumes"].list.count == 1)
-            expectSuccess(try await server.client.delete(Self.path))
+            expectRefusal(try await server.client.delete(Self.path), 503, naming: "nobody is there")
+            #expect(removed.withLock { $0 } == 1)
         }
     }
 

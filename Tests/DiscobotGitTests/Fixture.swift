@@ -36,6 +36,18 @@ struct Fixture {
         GitCommand(directory: path(name), environment: environment)
     }
 
+    /// Runs a script of `sh` in the fixture's directory, in git's environment; returns what it prints. `$1` is the first of
+    /// the arguments.
+    @discardableResult
+    func shell(_ script: String, _ arguments: String...) async throws -> String {
+        let command = GitCommand(directory: root, environment: environment)
+        return try await command.run(
+            ["-c", "alias.script=!sh -ec \"$TEST_SCRIPT\" sh", "script"] + arguments,
+            variables: ["TEST_SCRIPT": script, "GIT_LITERAL_PATHSPECS": "0"],
+            timeout: .seconds(100)
+        ).line
+    }
+
     func makeDirectory(_ name: String) throws {
         try FileManager.default.createDirectory(atPath: path(name), withIntermediateDirectories: true)
     }

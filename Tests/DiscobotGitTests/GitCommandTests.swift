@@ -57,6 +57,25 @@ import Testing
         #expect(error?.message.contains("install git") == true)
     }
 
+    @Test func `knows which git of the search path runs`() async throws {
+        try await Fixture.with { fixture in
+            let programs = "\(fixture.root)/programs"
+            for name in ["directory/git", "file", "program"] {
+                try FileManager.default.createDirectory(
+                    atPath: "\(programs)/\(name)",
+                    withIntermediateDirectories: true
+                )
+            }
+            try "".write(toFile: "\(programs)/file/git", atomically: true, encoding: .utf8)
+            try "#!/bin/sh\necho mine".write(toFile: "\(programs)/program/git", atomically: true, encoding: .utf8)
+            chmod("\(programs)/program/git", 0o755)
+            let path = ["none", "directory", "file", "program"].map { "\(programs)/\($0)" }.joined(separator: ":")
+            let environment = GitEnvironment(inheriting: ["PATH": "\(path):/usr/bin"])
+            #expect("\(environment.executable)".contains("\(programs)/program/git"))
+            #expect(try await GitCommand(directory: "/", environment: environment).run(["version"]).line == "mine")
+        }
+    }
+
     @Test func `inherits only what git needs`() {
         let environment = GitEnvironment(inheriting: [
             "HOME": "/home/me", "GIT_DIR": "/x", "GIT_SSH_COMMAND": "x", "LD_PRELOAD": "/x", "LANGUAGE": "de",

@@ -39,5 +39,13 @@ struct SessionStatusTests {
         #expect(!CommitStatus.pending.canBecome(.pending))
         #expect(!CommitStatus.none.canBecome(.completed))
         #expect(CommitStatus.completed.canBecome(.none))
+        for status in CommitStatus.allCases {
+            let isUnderWay = [.pending, .committing].contains(status)
+            #expect(status.isUnderWay == isUnderWay)
+            // Who asks for a transfer that is under way is refused by this.
+            #expect(status.canBecome(.pending) == !isUnderWay)
+            // A session that was moved has landed nothing.
+            #expect(status.canBecome(.none) == (isUnderWay || status == .completed))
+        }
     }
 }

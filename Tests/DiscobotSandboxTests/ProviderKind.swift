@@ -8,7 +8,7 @@ import Testing
 
 /// The providers that the conformance suite runs on.
 enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
-    case isolated, isolatedWithInternet, plain, docker, mock
+    case isolated, isolatedWithInternet, plain, docker, podman, mock
 
     var testDescription: String { rawValue }
     var isLocal: Bool { self != .mock }
@@ -28,6 +28,7 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         switch self {
         case .mock: MockSandboxProvider()
         case .docker: try await Self.docker(directory, script: script)
+        case .podman: try await Self.docker(directory, script: script, engine: DockerEngine.shared(.podman))
         default: local(directory, script: script)
         }
     }

@@ -86,7 +86,7 @@ struct ServerOptionsTests {
         #expect(docker.image == "debian:12")
         #expect(docker.cpus == 2)
         #expect(docker.sharedMegabytes == 64)
-        #expect(!docker.isRootReadOnly)
+        #expect(docker.isRootReadOnly == false)
         #expect(docker.runtime == "runsc")
         #expect(!docker.isCacheEnabled)
         #expect(docker.agentBinary == "/opt/agent")
@@ -95,7 +95,7 @@ struct ServerOptionsTests {
         #expect(standard.address == .unix(path: "/var/run/docker.sock"))
         #expect(standard.image == "discobot-local/sandbox:latest")
         #expect(standard.cpus == nil)
-        #expect(standard.isRootReadOnly && standard.isCacheEnabled)
+        #expect(standard.isRootReadOnly == nil && standard.isCacheEnabled)
     }
 
     @Test(arguments: [

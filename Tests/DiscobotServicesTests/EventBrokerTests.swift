@@ -205,13 +205,16 @@ private final class Connection: EventConnection {
     let isOpen = Mutex(true)
 
     var loop: ObjectIdentifier { ObjectIdentifier(self) }
-    var isWritable: Bool { isOpen.withLock { $0 } }
     var numbers: [Int64] { sent.withLock(\.numbers) }
     var directCount: Int { sent.withLock(\.directCount) }
 
     func onLoop(_ work: @escaping @Sendable () -> Void) { work() }
     static func chunk(of frames: [UInt8]) -> ByteBuffer { ByteBuffer(bytes: frames) }
-    func send(_ chunk: ByteBuffer) { log(Array(chunk.readableBytesView), isDirect: true) }
+    func send(_ chunk: ByteBuffer) -> Bool {
+        guard isOpen.withLock({ $0 }) else { return false }
+        log(Array(chunk.readableBytesView), isDirect: true)
+        return true
+    }
 
     func log(_ frames: [UInt8], isDirect: Bool) {
         sent.withLock { sent in

@@ -217,4 +217,6 @@ private final class ScriptedSource: SandboxImageSource {
         }
         try await pull(attempt, report)
     }
+
+    func outdatedSandboxes() async throws -> [ID<Session>] { [] }
 }

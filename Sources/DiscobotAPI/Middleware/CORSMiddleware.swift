@@ -56,7 +56,8 @@ struct CORSMiddleware: RouterMiddleware {
         _ context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
-        guard [.get, .head, .options].contains(request.method) else {
+        // What a WebSocket or a tunnel says cannot be hidden from the page afterwards.
+        guard [.get, .head, .options].contains(request.method), request.upgrades.isEmpty else {
             return try .json(
                 ErrorBody("requests from this origin are not allowed; see CORS_ORIGINS"),
                 status: .forbidden

@@ -25,13 +25,14 @@ struct AgentGit: Sendable {
         acceptedExitCodes: Set<Int32> = [0],
         timeout: Duration = .seconds(60)
     ) async throws -> GitOutput {
+        try await command(in: directory).run(arguments, timeout: timeout, acceptedExitCodes: acceptedExitCodes)
+    }
+
+    /// Git with the configuration of the runtime.
+    func command(in directory: String?) throws -> GitCommand {
         try prepareConfiguration()
-        return try await GitCommand(directory: directory, environment: environment).run(
-            arguments,
-            variables: variables.merging(["GIT_CONFIG_GLOBAL": directories.gitConfiguration]) { $1 },
-            timeout: timeout,
-            acceptedExitCodes: acceptedExitCodes
-        )
+        let variables = variables.merging(["GIT_CONFIG_GLOBAL": directories.gitConfiguration]) { $1 }
+        return GitCommand(directory: directory, environment: environment.adding(variables))
     }
 
     /// Sets a value of the configuration that the agents' git reads.

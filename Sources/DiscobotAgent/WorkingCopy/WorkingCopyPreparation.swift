@@ -30,10 +30,17 @@ struct WorkingCopyPreparation {
         guard FileManager.default.fileExists(atPath: source.path) else {
             throw GitError(.notFound, "the workspace's repository is not there: \(source.path)")
         }
+        // Each process takes milliseconds that somebody waits for, so those go side by side that can.
+        async let clone: Void = clone(into: staging)
         let state = try await sourceState()
+        try await clone
         if let commit = state.commit {
-            try await clone(commit, state, into: staging)
+            async let isCheckedOut: Void = checkOut(commit, state.branch, in: staging)
+            try await setOrigin("set-url", of: staging)
+            try await isCheckedOut
         } else {
+            // A clone of nothing is on no branch of the workspace's.
+            try FileManager.default.removeItem(atPath: staging)
             try await git.run(["init", "-q", "--template=", "-b", state.branch ?? "main", "--", staging], in: nil)
             try await setOrigin("add", of: staging)
         }
@@ -62,8 +69,7 @@ struct WorkingCopyPreparation {
         return SourceState(commit: commit, branch: commit == head ? branch : nil)
     }
 
-    /// What one process can tell when the wanted commit and HEAD are there; each further one costs milliseconds that
-    /// somebody waits for.
+    /// What one process can tell when the wanted commit and HEAD are there.
     private func usualState() async throws -> SourceState? {
         let questions = ["\(source.commit ?? "HEAD")^{commit}", "HEAD^{commit}", "--symbolic-full-name", "HEAD"]
         let output = try await git.run(["rev-parse"] + questions, in: source.path, acceptedExitCodes: [0, 128])
@@ -86,16 +92,18 @@ struct WorkingCopyPreparation {
         return output.exitCode == 0 ? line : nil
     }
 
-    private func clone(_ commit: String, _ state: SourceState, into staging: String) async throws {
+    private func clone(into staging: String) async throws {
         try await git.run(
             ["clone", "-q", "--shared", "--no-checkout", "--template=", "-o", "origin", "--", source.path, staging],
             in: nil,
             timeout: .seconds(1_800)
         )
+    }
+
+    private func checkOut(_ commit: String, _ branch: String?, in staging: String) async throws {
         // HEAD may be detached, or the commit on no branch: then a shared repository has it all the same.
-        let branch = state.branch ?? "discobot/\(source.sessionID)"
+        let branch = branch ?? "discobot/\(source.sessionID)"
         try await git.run(["checkout", "-q", "-f", "-B", branch, commit], in: staging, timeout: .seconds(1_800))
-        try await setOrigin("set-url", of: staging)
     }
 
     private func setOrigin(_ verb: String, of staging: String) async throws {

@@ -27,7 +27,7 @@ extension AgentClient {
         let answer: UpgradeClient.Answer
         do {
             answer = try await UpgradeClient.connect(
-                to: endpoint.address,
+                to: upgradeAddress,
                 head,
                 on: eventLoop,
                 timeout: TimeAmount(wait) + .seconds(30)
@@ -71,13 +71,4 @@ extension AgentClient {
 package struct ServiceRefusal: Error, Sendable {
     package let status: Int
     package let failure: ServiceFailure
-}
-
-extension AgentEndpoint {
-    fileprivate var address: UpgradeClient.Address {
-        switch self {
-        case .unixSocket(let path): .unixSocket(path: path)
-        case .tcp(let host, let port): .tcp(host: host, port: port)
-        }
-    }
 }

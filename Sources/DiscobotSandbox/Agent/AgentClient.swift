@@ -9,9 +9,9 @@ import NIOHTTP1
 
 /// Talks to the agent API of one sandbox. Everything throws `AgentError`.
 package struct AgentClient: Sendable {
-    private let baseURL: String
     let endpoint: AgentEndpoint
     let secret: AgentSecret
+    private let baseURL: String
     private let http: HTTPClient
 
     package init(endpoint: AgentEndpoint, secret: AgentSecret) {
@@ -54,9 +54,15 @@ package struct AgentClient: Sendable {
 
     /// Starts a completion; one that is known by its id goes on or stays ended.
     ///
-    /// - Parameter credentials: what the agent's environment holds during this turn.
-    package func start(_ request: StartRequest, credentials: [CredentialVariable]) async throws -> CompletionResponse {
-        var headers: [(String, String)] = []
+    /// - Parameters:
+    ///   - credentials: what the agent's environment holds during this turn.
+    ///   - identity: headers that say who commits.
+    package func start(
+        _ request: StartRequest,
+        credentials: [CredentialVariable],
+        identity: [(String, String)] = []
+    ) async throws -> CompletionResponse {
+        var headers = identity
         if !credentials.isEmpty {
             headers.append(
                 (AgentHeader.credentials, String(decoding: try JSONEncoder().encode(credentials), as: UTF8.self))
@@ -140,10 +146,14 @@ package struct AgentClient: Sendable {
     func call<Value: Decodable>(
         _ method: HTTPMethod,
         _ path: String,
-        timeout: TimeAmount = .seconds(30)
+        timeout: TimeAmount = .seconds(30),
+        limit: Int = maximumAnswer
     ) async throws -> Value {
-        try await value(request(method, path), timeout: timeout)
+        try await value(request(method, path), timeout: timeout, limit: limit)
     }
+
+    /// Bytes of an answer, where not said otherwise.
+    static let maximumAnswer = 16 << 20
 
     func call<Value: Decodable>(
         _ method: HTTPMethod,
@@ -156,7 +166,7 @@ package struct AgentClient: Sendable {
         request.headers.add(contentsOf: headers)
         request.headers.add(name: "Content-Type", value: "application/json")
         request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
-        return try await value(request, timeout: timeout)
+        return try await value(request, timeout: timeout, limit: Self.maximumAnswer)
     }
 
     func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
@@ -167,11 +177,22 @@ package struct AgentClient: Sendable {
         return request
     }
 
-    private func value<Value: Decodable>(_ request: HTTPClientRequest, timeout: TimeAmount) async throws -> Value {
+    /// An answer whose body is read as it comes; throws what the agent refuses.
+    func stream(_ method: HTTPMethod, _ path: String, timeout: TimeAmount) async throws -> HTTPClientResponse {
+        let response = try await execute(request(method, path), deadline: .now() + timeout)
+        guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
+        return response
+    }
+
+    private func value<Value: Decodable>(
+        _ request: HTTPClientRequest,
+        timeout: TimeAmount,
+        limit: Int
+    ) async throws -> Value {
         let response = try await execute(request, deadline: .now() + timeout)
         guard (200..<300).contains(response.status.code) else { throw await AgentError(response) }
         do {
-            let body = try await response.body.collect(upTo: 16 << 20)
+            let body = try await response.body.collect(upTo: limit)
             return try JSONDecoder().decode(Value.self, from: Data(body.readableBytesView))
         } catch let error as DecodingError {
             throw AgentError(.invalidAnswer, "the sandbox's agent answered something unreadable", cause: error)
@@ -227,17 +248,20 @@ package struct AgentError: Error, Sendable, CustomStringConvertible {
     }
 
     init(_ response: HTTPClientResponse) async {
+        self.init(status: response.status, body: try? await response.body.collect(upTo: 64 << 10))
+    }
+
+    init(status: HTTPResponseStatus, body: ByteBuffer?) {
         /// `error` is a word for programs where there is a message besides.
         struct Body: Decodable {
             let error: String
             let message: String?
         }
-        let body = try? await response.body.collect(upTo: 64 << 10)
         let answer = body.flatMap { try? JSONDecoder().decode(Body.self, from: Data($0.readableBytesView)) }
         let message = answer?.message ?? answer?.error
         self.init(
-            .refused(status: Int(response.status.code)),
-            message ?? "the sandbox's agent answered with status \(response.status.code)"
+            .refused(status: Int(status.code)),
+            message ?? "the sandbox's agent answered with status \(status.code)"
         )
     }
 

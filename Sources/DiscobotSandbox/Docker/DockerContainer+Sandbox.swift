@@ -5,6 +5,11 @@ import DiscobotModel
 extension DockerContainer {
     var isRunning: Bool { state.status == "running" }
     var isPaused: Bool { state.status == "paused" }
+    var hasEnded: Bool { state.status == "exited" || state.status == "dead" }
+    /// Where this machine reaches the agent API, if it is by a port.
+    var publishedPort: Int? {
+        network?.ports?[DockerPassage.portName]??.compactMap { Int($0.port) }.first
+    }
     private var hasStarted: Bool { Self.time(state.startedAt) != nil }
 
     /// - Parameter wasAsked: whether it was told to stop, after which any end is a proper one.
@@ -20,9 +25,10 @@ extension DockerContainer {
         return wasAsked || hasEndedInOrder ? .stopped : .failed
     }
 
-    /// Codes of an orderly end, and of one that somebody else ordered.
+    /// Codes of an orderly end, and of one that somebody else ordered. Engines that begin after a power cut give 255 to
+    /// those that ran.
     private var hasEndedInOrder: Bool {
-        [0, 137, 143].contains(state.exitCode) && !ranOutOfMemory && (state.error ?? "").isEmpty
+        [0, 137, 143, 255].contains(state.exitCode) && !ranOutOfMemory && (state.error ?? "").isEmpty
     }
 
     /// Without a fatal signal that was some other process, which the runtime outlived.
@@ -42,7 +48,7 @@ extension DockerContainer {
 
     func sandbox(of session: ID<Session>, wasAsked: Bool, failure: String?) -> Sandbox {
         let status = status(wasAsked: wasAsked)
-        let hasEnded = status == .stopped || status == .failed
+        let isOver = status == .stopped || status == .failed
         return Sandbox(
             sessionID: session,
             projectID: ID(rawValue: label(DockerLabel.project) ?? ""),
@@ -50,7 +56,7 @@ extension DockerContainer {
             image: settings.image,
             createdAt: Self.time(created) ?? Timestamp(milliseconds: 0),
             startedAt: Self.time(state.startedAt),
-            stoppedAt: hasEnded ? Self.time(state.finishedAt) : nil,
+            stoppedAt: isOver ? Self.time(state.finishedAt) : nil,
             error: failure
         )
     }
@@ -63,4 +69,8 @@ extension DockerContainer {
         let zone = text[fraction.endIndex...]
         return Timestamp(rfc3339: text[..<dot] + "." + (fraction + "000").prefix(3) + zone)
     }
+}
+
+extension DockerContainerSummary {
+    var hasEnded: Bool { status == "exited" || status == "dead" }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotAgentAPI
 import DiscobotModel
+import Glibc
 
 /// What a sandbox's container is made of, as the engine wants to be told.
 struct DockerContainerPlan {
@@ -15,33 +17,49 @@ struct DockerContainerPlan {
     let specification: SandboxSpecification
     let configuration: DockerSandboxProvider.Configuration
     let server: String
-    let user: DockerUser
+    let users: DockerUsers
+    let passage: DockerPassage
+    /// Whether the image serves the agent API by itself.
+    let hasOwnAgent: Bool
     /// Of the server; the socket appears there.
     let runDirectory: String
     /// The runtime's shared libraries that images lack.
     let libraries: [String]
     /// Files of `/etc` in which the user exists, by name.
     let accounts: [(name: String, path: String)]
-    let dataVolume: String
+    /// Nil for a container that has no data to keep.
+    let dataVolume: String?
     let cacheVolume: String?
     /// The network of the project, where one is needed.
     let network: String
+    let engine: DockerInfo
 
     var settings: JSONValue {
         var fields: [(String, JSONValue)] = [
-            ("Image", .string(configuration.image)), ("User", .string(user.description)),
-            ("WorkingDir", .string(Self.volume)), ("Entrypoint", .strings(configuration.command ?? [Self.runtime])),
-            ("Cmd", []), ("Env", .strings(variables.map { "\($0)=\($1)" })), ("Labels", .labels(labels)),
+            ("Image", .string(configuration.image)), ("Env", .strings(variables.map { "\($0)=\($1)" })),
+            ("Labels", .labels(labels)),
             // An image's own check would run beside the agent.
             ("Healthcheck", ["Test": ["NONE"]]), ("HostConfig", .object(host)),
         ]
+        if !hasOwnAgent {
+            fields += [
+                ("User", .string(users.inside.description)),
+                ("WorkingDir", .string(dataVolume == nil ? "/" : Self.volume)),
+                ("Entrypoint", .strings(configuration.command ?? [Self.runtime])), ("Cmd", []),
+            ]
+        }
+        if passage == .port { fields.append(("ExposedPorts", .object([(DockerPassage.portName, .object([]))]))) }
         // The host's name is the host's.
         if specification.network != .host { fields.append(("Hostname", "discobot")) }
         return .object(fields)
     }
 
     private var labels: [String: String] {
-        [
+        // Without data it is no session's.
+        guard dataVolume != nil else {
+            return [DockerLabel.managed: "true", DockerLabel.server: server, DockerLabel.type: "look"]
+        }
+        return [
             DockerLabel.managed: "true", DockerLabel.server: server, DockerLabel.type: "sandbox",
             DockerLabel.session: specification.sessionID.rawValue,
             DockerLabel.project: specification.projectID.rawValue,
@@ -53,22 +71,26 @@ struct DockerContainerPlan {
         RuntimeVariables.contained(
             specification,
             workspace: Self.workspace,
-            data: Self.data,
-            socket: Self.runDirectory + "/agent.sock"
+            data: dataVolume == nil ? "/tmp/agent" : Self.data,
+            server: passage == .socket
+                ? (.socket, Self.runDirectory + "/agent.sock") : (.port, String(DockerPassage.portNumber)),
+            isPersonal: !hasOwnAgent
         )
     }
 
     private var host: [(String, JSONValue)] {
         let limits = specification.limits
         var fields: [(String, JSONValue)] = [
-            ("Init", true), ("CapDrop", ["ALL"]), ("SecurityOpt", ["no-new-privileges"]), ("Privileged", false),
+            // An image's own agent is an init itself.
+            ("Init", .bool(!hasOwnAgent)), ("CapDrop", ["ALL"]), ("SecurityOpt", securityOptions),
+            ("Privileged", false),
             ("NetworkMode", .string(networkMode)), ("IpcMode", "private"), ("RestartPolicy", ["Name": "no"]),
             ("ShmSize", .number(Int64(sharedBytes))), ("Mounts", .list(mounts)), ("Ulimits", .list(resourceLimits)),
-            ("ReadonlyRootfs", .bool(configuration.isRootReadOnly)),
+            ("ReadonlyRootfs", .bool(isRootReadOnly)),
             // A log of many starts must not grow for ever.
             ("LogConfig", ["Type": "json-file", "Config": ["max-size": "1m", "max-file": "2"]]),
         ]
-        if configuration.isRootReadOnly { fields.append(("Tmpfs", .object(memoryFileSystems))) }
+        if isRootReadOnly { fields.append(("Tmpfs", .object(memoryFileSystems))) }
         if let processes = limits.processes { fields.append(("PidsLimit", .number(Int64(processes)))) }
         if let megabytes = limits.memoryMegabytes {
             // Both the same is no swap.
@@ -76,8 +98,23 @@ struct DockerContainerPlan {
         }
         if let cpus = configuration.cpus { fields.append(("NanoCpus", .number(Int64(cpus * 1e9)))) }
         if let runtime = configuration.runtime { fields.append(("Runtime", .string(runtime))) }
+        if let namespace = users.namespace { fields.append(("UsernsMode", .string(namespace))) }
+        if passage == .port { fields.append(("PortBindings", Self.portBindings)) }
         return fields
     }
+
+    /// A free port of this machine's own address: nobody else's machine gets there, and the secret keeps others out.
+    private static let portBindings: JSONValue = .object([
+        (DockerPassage.portName, .list([["HostIp": "127.0.0.1", "HostPort": ""]]))
+    ])
+
+    /// SELinux would keep the sandbox from a workspace that is not labelled for it, and labels are the user's.
+    private var securityOptions: JSONValue {
+        .strings(["no-new-privileges"] + (engine.hasSELinux ? ["label=disable"] : []))
+    }
+
+    /// What starts as an image likes may write where it likes, unless that is forbidden.
+    private var isRootReadOnly: Bool { configuration.isRootReadOnly ?? !hasOwnAgent }
 
     private var networkMode: String {
         switch specification.network {
@@ -103,16 +140,28 @@ struct DockerContainerPlan {
         func limit(_ name: String, _ value: Int) -> JSONValue {
             ["Name": .string(name), "Soft": .number(Int64(value)), "Hard": .number(Int64(value))]
         }
-        return [limit("core", 0)] + (specification.limits.fileMegabytes.map { [limit("fsize", $0 << 20)] } ?? [])
+        var limits = [limit("core", 0), limit("nofile", Self.own(RLIMIT_NOFILE))]
+        if engine.isPodman { limits.append(limit("nproc", Self.own(__RLIMIT_NPROC))) }
+        if let megabytes = specification.limits.fileMegabytes { limits.append(limit("fsize", megabytes << 20)) }
+        return limits
+    }
+
+    /// The most that the server may have itself, up to a million: programs that close all that they might have open take
+    /// long where an engine gives a billion, and engines fail that would give more than they may.
+    private static func own(_ resource: __rlimit_resource) -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 else { return 1 << 20 }
+        return Int(min(limit.rlim_max, 1 << 20))
     }
 
     private var mounts: [JSONValue] {
         var mounts: [JSONValue] = [
-            Self.mount("volume", dataVolume, Self.volume), Self.mount("bind", runDirectory, Self.runDirectory),
-            Self.mount("bind", specification.workspacePath, Self.workspace, isReadOnly: true),
+            Self.mount("bind", specification.workspacePath, Self.workspace, isReadOnly: true)
         ]
+        if let dataVolume { mounts.append(Self.mount("volume", dataVolume, Self.volume)) }
+        if passage == .socket { mounts.append(Self.mount("bind", runDirectory, Self.runDirectory)) }
         if let cacheVolume { mounts.append(Self.mount("volume", cacheVolume, Self.cache)) }
-        if configuration.command == nil {
+        if configuration.command == nil, !hasOwnAgent {
             mounts.append(Self.mount("bind", configuration.agentBinary, Self.runtime, isReadOnly: true))
             mounts += libraries.map { Self.mount("bind", $0, $0, isReadOnly: true) }
         }

@@ -4,14 +4,15 @@ import DiscobotModel
 import FoundationEssentials
 
 /// The image of the sandboxes.
-actor DockerImages {
+struct DockerImages: Sendable {
     private let client: DockerClient
     private let configuration: DockerSandboxProvider.Configuration
-    private var pull: Task<Void, any Error>?
+    private let pulls: DockerPulls
 
     init(client: DockerClient, configuration: DockerSandboxProvider.Configuration) {
         self.client = client
         self.configuration = configuration
+        pulls = DockerPulls(client: client, settingsDirectory: configuration.settingsDirectory)
     }
 
     /// Nil when the engine has the image. Throws `DockerError`.
@@ -29,71 +30,35 @@ actor DockerImages {
         return false
     }
 
-    /// Fetches the image. Engines download a layer once, however many ask for it. Throws `SandboxError` or `DockerError`.
-    func fetch(_ report: @escaping @Sendable (SandboxImageProgress) -> Void) async throws {
-        guard let reference = ImageReference(configuration.image), !reference.isLocal else {
-            throw SandboxError(.invalidImage, Self.badName(configuration.image).text)
-        }
-        do {
-            try await download(reference) { progress in
-                report(SandboxImageProgress(bytes: progress.bytesDone, totalBytes: progress.bytesTotal))
-            }
-        } catch let error as DockerError where error.code != .unreachable {
-            throw SandboxError(.invalidImage, Self.missing(reference, because: error.message).text)
-        }
+    /// What the image's name means now; nil when the engine has no such image. Throws `DockerError`.
+    func current() async throws -> DockerImage? {
+        guard let reference = ImageReference(configuration.image) else { return nil }
+        return try await client.image(reference.lookup)
     }
 
-    /// Makes sure that the engine has the image, by pulling it when that is possible; returns its id. Throws
-    /// `SandboxError` or `DockerError`.
-    func prepare() async throws -> String {
+    /// Fetches the image, by the pull that is under way where there is one. The pull goes on when the caller gives up.
+    /// Throws `SandboxError` or `DockerError`.
+    func fetch(_ report: @escaping @Sendable (SandboxImageProgress) -> Void = { _ in }) async throws {
         guard let reference = ImageReference(configuration.image) else {
             throw SandboxError(.invalidImage, Self.badName(configuration.image).text)
         }
-        if let image = try await client.image(reference.lookup) { return image.id }
         guard !reference.isLocal else { throw SandboxError(.invalidImage, Self.missing(reference).text) }
         do {
-            try await Self.end(of: pulling(reference))
-        } catch let error as DockerError where error.code != .unreachable {
-            throw SandboxError(.invalidImage, Self.missing(reference, because: error.message).text)
-        }
-        guard let image = try await client.image(reference.lookup) else {
-            throw SandboxError(.invalidImage, Self.missing(reference).text)
-        }
-        return image.id
-    }
-
-    /// All who want the image wait for the same pull, which goes on when one of them gives up.
-    private func pulling(_ reference: ImageReference) -> Task<Void, any Error> {
-        if let pull { return pull }
-        let task = Task {
-            defer { pull = nil }
-            try await download(reference)
-        }
-        pull = task
-        return task
-    }
-
-    /// Unlike a task's value, this wait ends with the one who waits.
-    private static func end(of pull: Task<Void, any Error>) async throws {
-        let (ends, continuation) = AsyncThrowingStream.makeStream(of: Void.self)
-        // Ends with the pull, whether anybody still waits or not.
-        Task {
-            switch await pull.result {
-            case .success: continuation.finish()
-            case .failure(let error): continuation.finish(throwing: error)
+            try await pulls.pull(reference) { progress in
+                report(SandboxImageProgress(bytes: progress.bytesDone, totalBytes: progress.bytesTotal))
             }
+        } catch let error as DockerError where error.code != .unreachable {
+            throw SandboxError(.invalidImage, Self.missing(reference, because: error).text)
         }
-        for try await _ in ends {}
-        try Task.checkCancellation()
     }
 
-    private func download(
-        _ reference: ImageReference,
-        progress: @escaping @Sendable (PullProgress) async -> Void = { _ in }
-    ) async throws {
-        let settings = configuration.settingsDirectory.flatMap { DockerSettings(directory: $0) }
-        let credentials = try await settings?.credentials(for: reference.registry)
-        try await client.pull(reference, credentials: credentials, progress: progress)
+    /// Makes sure that the engine has the image, by pulling it when that is possible. Throws `SandboxError` or
+    /// `DockerError`.
+    func prepare() async throws -> DockerImage {
+        if let image = try await current() { return image }
+        try await fetch()
+        if let image = try await current() { return image }
+        throw SandboxError(.invalidImage, "the Docker Engine has pulled \(configuration.image), and does not have it")
     }
 
     private static func badName(_ name: String) -> ProviderState.Problem {
@@ -103,16 +68,52 @@ actor DockerImages {
         )
     }
 
-    private static func missing(_ image: ImageReference, because reason: String? = nil) -> ProviderState.Problem {
-        let remedy =
-            image.isLocal
-            ? "Build it (./dev image), or name another image with glibc and git in SANDBOX_IMAGE."
-            : "Get it (docker pull \(image)), or name another image with glibc and git in SANDBOX_IMAGE."
+    private static func missing(_ image: ImageReference, because error: DockerError? = nil) -> ProviderState.Problem {
+        let reason = "the Docker Engine does not have the image \(image)"
+        let other = "or name another image with glibc and git in SANDBOX_IMAGE."
+        if image.isLocal {
+            return ProviderState.Problem(reason: reason, remedy: "Build it (./dev image), \(other)")
+        }
+        guard let error else {
+            return ProviderState.Problem(reason: reason, remedy: "Get it (docker pull \(image)), \(other)")
+        }
         return ProviderState.Problem(
-            reason: "the Docker Engine does not have the image \(image)"
-                + (reason.map { ", and pulling it failed: \($0)" } ?? ""),
-            remedy: remedy
+            reason: reason + ", and pulling it from \(image.registry) failed: \(error.message)",
+            remedy: "\(PullFailure(error.message).remedy(image)), \(other)"
         )
+    }
+}
+
+/// Why a registry gave nothing, as far as the engine's words tell.
+private enum PullFailure {
+    case refused, unknown, unreachable, full, other
+
+    init(_ message: String) {
+        let message = message.lowercased()
+        func has(_ words: String...) -> Bool { words.contains { message.contains($0) } }
+        self =
+            if has("no space left") {
+                .full
+            } else if has("unauthorized", "denied", "authentication required", "no basic auth", "forbidden") {
+                // Registries also say that of an image that is not there.
+                .refused
+            } else if has("not found", "manifest unknown", "does not exist") {
+                .unknown
+            } else if has("no such host", "refused", "timeout", "unreachable", "i/o", "tls", "x509", "did not answer") {
+                .unreachable
+            } else {
+                .other
+            }
+    }
+
+    func remedy(_ image: ImageReference) -> String {
+        switch self {
+        case .refused: "Check the name, and log in as the server's user (docker login \(image.registry))"
+        case .unknown: "Check the name and the tag"
+        case .unreachable: "Let the engine reach \(image.registry) (its network, proxy and certificates)"
+        case .full: "Make room on the engine's disk (docker system df)"
+        case .other: "Try it by hand (docker pull \(image))"
+        }
     }
 }
 

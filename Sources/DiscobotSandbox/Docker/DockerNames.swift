@@ -10,18 +10,29 @@ enum DockerLabel {
     static let workspace = "discobot.workspace.id"
     static let managed = "discobot.managed"
     static let type = "discobot.type"
+
+    /// Of all that a server has made.
+    static func of(_ server: String) -> String { "\(Self.server)=\(server)" }
+    static func of(_ project: ID<Project>) -> String { "\(Self.project)=\(project)" }
 }
 
 /// How containers, volumes and networks are called.
 enum DockerName {
     static func container(_ id: ID<Session>) -> String { "discobot-session-\(id)" }
+    /// The container that never starts, in which the files of an image are read.
+    static func look(_ server: String) -> String { "discobot-look-\(server)" }
     static func data(_ id: ID<Session>) -> String { "discobot-data-\(id)" }
     static func cache(_ id: ID<Project>) -> String { "discobot-cache-\(plain(id))" }
     static func network(_ id: ID<Project>, server: String) -> String { "discobot-\(server)-\(plain(id))" }
 
+    /// Where only a network of its own keeps a sandbox from the others.
+    static func network(_ id: ID<Session>, of project: ID<Project>, server: String) -> String {
+        network(project, server: server) + "-" + LocalSandboxFiles.digest(id.rawValue)
+    }
+
     /// The interface of a network on the host, so that a firewall can have one rule for all of them; at most 15 letters.
-    static func bridge(_ id: ID<Project>, server: String) -> String {
-        "dsc-" + LocalSandboxFiles.digest(network(id, server: server)).prefix(11)
+    static func bridge(_ network: String) -> String {
+        "dsc-" + LocalSandboxFiles.digest(network).prefix(11)
     }
 
     /// Engines take few characters, and names of 255 at most.

@@ -11,51 +11,55 @@ extension DockerSandboxProvider {
         }
         try await translating {
             try await queue.run(specification.sessionID) {
-                try WorkspaceAccess.check(specification.workspacePath, for: Self.user)
+                let conditions = try await conditions(specification.network)
+                try WorkspaceAccess.check(specification.workspacePath, for: conditions.users.outside)
                 watch.begin(server: try server.id(files))
                 try await end(specification.sessionID)
                 try files.prepare()
-                try prepare(session)
-                try await make(specification, session)
+                try prepare(session, conditions.users)
+                try await make(specification, session, conditions)
             }
         }
         feed.publish(specification.sessionID)
     }
 
     /// Makes the session's directories: from here on the engine may have something of it. Nothing of an earlier sandbox is taken for this one's.
-    func prepare(_ session: LocalSessionFiles) throws {
+    func prepare(_ session: LocalSessionFiles, _ users: DockerUsers) throws {
         try PrivateFile.makeDirectory(session.directory)
         unlink(session.stopping)
         unlink(session.socket)
         // A container that exists has the directory itself mounted, so it stays.
-        guard !PrivateFile.exists(session.runDirectory) else { return }
-        try PrivateFile.makeDirectory(session.runDirectory)
-        let user = Self.user
+        if !PrivateFile.exists(session.runDirectory) { try PrivateFile.makeDirectory(session.runDirectory) }
+        // Also of one that is there: whoever made it may have died before this.
+        let user = users.outside
         guard geteuid() != 0 || chown(session.runDirectory, uid_t(user.uid), gid_t(user.gid)) == 0 else {
             throw SandboxError(.failed, "cannot give \(session.runDirectory) to the sandbox's user")
         }
     }
 
-    private func make(_ specification: SandboxSpecification, _ session: LocalSessionFiles) async throws {
+    private func make(
+        _ specification: SandboxSpecification,
+        _ session: LocalSessionFiles,
+        _ conditions: DockerConditions
+    ) async throws {
         let server = try server.id(files)
-        let image = try await images.prepare()
-        let user = Self.user
+        let user = conditions.users.inside
         let plan = DockerContainerPlan(
             specification: specification,
             configuration: configuration,
             server: server,
-            user: user,
+            users: conditions.users,
+            passage: conditions.passage,
+            hasOwnAgent: conditions.hasOwnAgent,
             runDirectory: session.runDirectory,
             libraries: configuration.command == nil ? try await libraries.foreign(to: configuration.agentBinary) : [],
-            accounts: try await accounts(image: image, user: user),
+            accounts: conditions.hasOwnAgent ? [] : try await accounts(image: conditions.image, user: user),
             dataVolume: try await dataVolume(specification, server),
             cacheVolume: configuration.isCacheEnabled ? try await cacheVolume(specification, server) : nil,
-            network: configuration.network ?? DockerName.network(specification.projectID, server: server)
+            network: configuration.network ?? Self.network(specification, conditions.engine, server),
+            engine: conditions.engine
         )
-        let container = try await networks.run(ID(rawValue: specification.projectID.rawValue)) {
-            try await prepareNetwork(plan)
-            return try await client.createContainer(DockerName.container(specification.sessionID), plan.settings)
-        }
+        let container = try await container(plan)
         do {
             try await client.extract(Self.places(user, plan), to: DockerContainerPlan.volume, of: container)
         } catch {
@@ -65,14 +69,30 @@ extension DockerSandboxProvider {
         }
     }
 
+    private func container(_ plan: DockerContainerPlan) async throws -> String {
+        let name = DockerName.container(plan.specification.sessionID)
+        guard plan.specification.network == .internet, configuration.network == nil else {
+            return try await client.createContainer(name, plan.settings)
+        }
+        // Whoever removes the project's network sees the container, or has removed it before.
+        return try await networks.run(ID(rawValue: plan.specification.projectID.rawValue)) {
+            try await prepareNetwork(plan)
+            return try await client.createContainer(name, plan.settings)
+        }
+    }
+
     /// Data and cache belong to the sandbox's user, whatever the image is like: the engine unpacks this into the volumes.
     private static func places(_ user: DockerUser, _ plan: DockerContainerPlan) -> ByteBuffer {
         DockerTar.directories(["agent", "agent/home"] + (plan.cacheVolume == nil ? [] : ["cache"]), owner: user)
     }
 
-    /// The server's own, so that it can read the workspace and share the socket; root would have too much.
-    static var user: DockerUser {
-        geteuid() == 0 ? DockerUser(uid: 1000, gid: 1000) : DockerUser(uid: Int(geteuid()), gid: Int(getegid()))
+    /// One for each project, without communication between its containers; Podman knows that between networks only.
+    private static func network(_ specification: SandboxSpecification, _ engine: DockerInfo, _ server: String) -> String
+    {
+        let project = specification.projectID
+        return engine.isPodman
+            ? DockerName.network(specification.sessionID, of: project, server: server)
+            : DockerName.network(project, server: server)
     }
 
     private func dataVolume(_ specification: SandboxSpecification, _ server: String) async throws -> String {
@@ -101,25 +121,27 @@ extension DockerSandboxProvider {
     }
 
     func cacheVolumes(of project: ID<Project>, _ server: String) async throws -> [DockerVolume] {
-        try await client.volumes(label: "\(DockerLabel.project)=\(project)").filter { volume in
-            volume.labels?[DockerLabel.server] == server && volume.labels?[DockerLabel.type] == "cache"
-        }
+        let labels = [DockerLabel.of(server), DockerLabel.of(project), "\(DockerLabel.type)=cache"]
+        return try await client.volumes(labels: labels)
     }
 
     private func prepareNetwork(_ plan: DockerContainerPlan) async throws {
-        guard plan.specification.network == .internet, configuration.network == nil else { return }
         guard try await client.network(plan.network) == nil else { return }
         let project = plan.specification.projectID
+        var labels = [
+            DockerLabel.managed: "true", DockerLabel.server: plan.server, DockerLabel.project: project.rawValue,
+        ]
+        if plan.network != DockerName.network(project, server: plan.server) {
+            labels[DockerLabel.session] = plan.specification.sessionID.rawValue
+        }
         try await client.createNetwork(
             plan.network,
             options: [
                 // Sandboxes of a project do not reach each other either.
                 "com.docker.network.bridge.enable_icc": "false",
-                "com.docker.network.bridge.name": DockerName.bridge(project, server: plan.server),
+                "com.docker.network.bridge.name": DockerName.bridge(plan.network),
             ],
-            labels: [
-                DockerLabel.managed: "true", DockerLabel.server: plan.server, DockerLabel.project: project.rawValue,
-            ]
+            labels: labels
         )
     }
 

@@ -15,7 +15,7 @@ extension DockerSandboxProvider {
                 guard let container = try await container(of: id) else { throw Self.unknown }
                 if container.isRunning { return }
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
-                try prepare(session)
+                try prepare(session, DockerUsers(of: try await client.info()))
                 do {
                     try await client.startContainer(container.id)
                 } catch let error as DockerError {
@@ -50,11 +50,13 @@ extension DockerSandboxProvider {
         feed.publish(id)
     }
 
-    private func remove(_ session: LocalSessionFiles, _ id: ID<Session>, keepingData: Bool) async throws {
-        try await end(id)
+    func remove(_ session: LocalSessionFiles, _ id: ID<Session>, keepingData: Bool) async throws {
+        let volume = try await dataVolume(of: id)
+        let project = try await end(id) ?? volume?.labels?[DockerLabel.project].map { ID(rawValue: $0) }
+        if let project { try await removeNetwork(of: project) }
         try await PrivateFile.removeTree(session.runDirectory)
         guard !keepingData else { return }
-        if try await isOurs(volume: DockerName.data(id)) { try await client.removeVolume(DockerName.data(id)) }
+        if let volume { try await client.removeVolume(volume.name) }
         // Last: as long as it is there, the engine may have something of the session.
         try await PrivateFile.removeTree(session.directory)
     }
@@ -95,6 +97,7 @@ extension DockerSandboxProvider {
         guard let session = files.session(id) else { throw Self.unknown }
         guard let container = try await translating({ try await container(of: id) }) else { throw Self.unknown }
         guard container.isRunning else { throw SandboxError(.notRunning, "the sandbox does not run") }
+        if let port = container.publishedPort { return .tcp(host: "127.0.0.1", port: port) }
         // The sandbox can write there, and must not lead the server to another socket.
         var status = stat()
         guard lstat(session.socket, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
@@ -120,22 +123,44 @@ extension DockerSandboxProvider {
     package func removeCache(of project: ID<Project>) async throws {
         guard let server = try server.knownID(files) else { return }
         try await translating {
-            for volume in try await cacheVolumes(of: project, server) {
+            let volumes = try await cacheVolumes(of: project, server)
+            if !volumes.isEmpty { try await removeEnded(in: project, server) }
+            for volume in volumes {
                 do {
                     try await client.removeVolume(volume.name)
                 } catch let error as DockerError where error.isConflict {
-                    throw SandboxError(.inUse, "the project still has sandboxes; remove their sessions first")
+                    throw Self.inUse
                 }
             }
             try await removeNetwork(of: project)
         }
     }
 
+    /// Engines keep a volume for a container that has ended, of which sessions need nothing but the data. Throws `inUse`
+    /// when another one is there.
+    private func removeEnded(in project: ID<Project>, _ server: String) async throws {
+        let labels = [DockerLabel.of(server), DockerLabel.of(project)]
+        let containers = try await client.containers(labels: labels)
+        guard containers.allSatisfy(\.hasEnded) else { throw Self.inUse }
+        for id in containers.compactMap({ $0.labels?[DockerLabel.session] }).map({ ID<Session>(rawValue: $0) }) {
+            try await queue.run(id) {
+                // It may have become another one meanwhile.
+                guard let container = try await container(of: id), container.hasEnded else { return }
+                try await client.removeContainer(container.id)
+            }
+            feed.publish(id)
+        }
+    }
+
+    private static var inUse: SandboxError {
+        SandboxError(.inUse, "sandboxes of the project use the cache; stop or remove their sessions first")
+    }
+
     static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
 
     private func sessionIDs() async throws -> [ID<Session>] {
         guard let server = try server.knownID(files) else { return [] }
-        let containers = try await client.containers(label: "\(DockerLabel.server)=\(server)")
+        let containers = try await client.containers(labels: [DockerLabel.of(server)])
         return containers.compactMap { $0.labels?[DockerLabel.session].map { ID(rawValue: $0) } }
     }
 
@@ -146,9 +171,11 @@ extension DockerSandboxProvider {
         return container?.label(DockerLabel.server) == server ? container : nil
     }
 
-    private func isOurs(volume name: String) async throws -> Bool {
+    /// Nil also for one that another server made.
+    private func dataVolume(of id: ID<Session>) async throws -> DockerVolume? {
         let server = try server.id(files)
-        return try await client.volumes(label: "\(DockerLabel.server)=\(server)").contains { $0.name == name }
+        let volume = try await client.volume(DockerName.data(id))
+        return volume?.labels?[DockerLabel.server] == server ? volume : nil
     }
 
     private func stop(_ container: DockerContainer, _ id: ID<Session>) async throws {
@@ -160,26 +187,42 @@ extension DockerSandboxProvider {
         unlink(session.socket)
     }
 
-    /// Ends and removes a session's container with what nobody else needs of it, but not its data. Throws `SandboxError`
-    /// for one that another server made.
-    func end(_ id: ID<Session>) async throws {
-        guard let container = try await client.container(DockerName.container(id)) else { return }
-        guard container.label(DockerLabel.server) == (try server.id(files)) else {
-            // For removing, what is not ours is not there.
-            return
-        }
+    /// Ends and removes a session's container, but not its data. Returns the project that it was of; nil where there is no
+    /// container, or another server's.
+    @discardableResult
+    func end(_ id: ID<Session>) async throws -> ID<Project>? {
+        guard let container = try await container(of: id) else { return nil }
         try await stop(container, id)
         try await client.removeContainer(container.id)
-        if let project = container.label(DockerLabel.project) { try await removeNetwork(of: ID(rawValue: project)) }
+        try await removeOwnNetwork(of: container)
+        return container.label(DockerLabel.project).map { ID(rawValue: $0) }
+    }
+
+    private func removeNetwork(of project: ID<Project>) async throws {
+        try await removeNetwork(DockerName.network(project, server: try server.id(files)), of: project)
+    }
+
+    /// Removes the network that a sandbox has for itself, if it has one.
+    private func removeOwnNetwork(of container: DockerContainer) async throws {
+        guard let session = container.label(DockerLabel.session), let project = container.label(DockerLabel.project),
+            try await client.info().isPodman
+        else { return }
+        let server = try server.id(files)
+        try await client.removeNetwork(
+            DockerName.network(ID(rawValue: session), of: ID(rawValue: project), server: server)
+        )
     }
 
     /// Removes the network of a project when no sandbox of the project is left.
-    private func removeNetwork(of project: ID<Project>) async throws {
-        let server = try server.id(files)
+    ///
+    /// - Parameter session: whose sandbox alone it was made for; nil for all of the project's.
+    func removeNetwork(_ network: String, of project: ID<Project>, session: ID<Session>? = nil) async throws {
+        let labels =
+            [DockerLabel.of(try server.id(files)), DockerLabel.of(project)]
+            + (session.map { ["\(DockerLabel.session)=\($0)"] } ?? [])
         try await networks.run(ID(rawValue: project.rawValue)) {
-            let containers = try await client.containers(label: "\(DockerLabel.server)=\(server)")
-            guard !containers.contains(where: { $0.labels?[DockerLabel.project] == project.rawValue }) else { return }
-            try await client.removeNetwork(DockerName.network(project, server: server))
+            guard try await client.containers(labels: labels).isEmpty else { return }
+            try await client.removeNetwork(network)
         }
     }
 }

@@ -17,7 +17,10 @@ package struct DockerSandboxProvider: SandboxProvider {
         package var cpus: Double?
         /// Size of `/dev/shm`, `/tmp` and `/var/tmp` each.
         package var sharedMegabytes = 1024
-        package var isRootReadOnly = true
+        /// Nil for all images but those that bring their own agent API.
+        package var isRootReadOnly: Bool?
+        /// Whether the image brings its own agent API; nil when its label says so.
+        package var hasOwnAgent: Bool?
         /// What runs containers, such as gVisor's `runsc`; nil is the engine's own choice.
         package var runtime: String?
         /// Where Docker's own client has its settings, which may open registries.
@@ -40,9 +43,12 @@ package struct DockerSandboxProvider: SandboxProvider {
     let client: DockerClient
     let files: LocalSandboxFiles
     let libraries = RuntimeLibraries()
+    let passages: DockerPassages
     let queue = SandboxQueue()
     /// One at a time makes or removes the network of a project.
     let networks = SandboxQueue(maximumWaiters: 4096)
+    /// What images have in their `/etc`.
+    let looks = SharedTasks<String, [String]>()
     let images: DockerImages
     let server: DockerServer
     let feed: SandboxChangeFeed
@@ -54,6 +60,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         files = LocalSandboxFiles(root: configuration.root)
         images = DockerImages(client: client, configuration: configuration)
         server = DockerServer(root: configuration.root)
+        passages = DockerPassages(path: configuration.root + "/passage")
         feed = SandboxChangeFeed()
         watch = DockerWatch(client: client, feed: feed)
     }
@@ -75,13 +82,23 @@ package struct DockerSandboxProvider: SandboxProvider {
             // The engine may have come since, in another version.
             try await client.negotiate()
             let version = try await client.engineVersion()
-            if let problem = try await images.problem { return ProviderState(version: version, problem: problem) }
+            if let problem = try await engineProblem { return ProviderState(version: version, problem: problem) }
             return .available(version: version)
         } catch {
             return .unavailable(
                 reason: (error as? DockerError)?.message ?? "no Docker Engine answers at \(client.address.description)",
-                remedy: Self.remedy(client.address)
+                remedy: (error as? DockerError)?.remedy ?? Self.remedy(client.address)
             )
+        }
+    }
+
+    /// Why sandboxes could not be made with this engine. Throws `DockerError`.
+    private var engineProblem: ProviderState.Problem? {
+        get async throws {
+            let engine = try await client.info()
+            if let problem = engine.problem(client.address, runtime: configuration.runtime) { return problem }
+            if let problem = try await images.problem { return problem }
+            return await passageProblem(engine)
         }
     }
 
@@ -104,6 +121,7 @@ extension DockerClient {
             }
         }
         let answer: Answer = try await value(.GET, "/version", within: .seconds(5))
+        forgetInfo(unlessOf: answer.version)
         return answer.version
     }
 }

@@ -19,19 +19,34 @@ final class DockerServer: Sendable {
         return isThere ? try id(files) : nil
     }
 
-    /// Drawn once and kept beside the sandboxes' files. Throws `SandboxError` when it can be neither read nor written.
+    /// Drawn once and kept beside the sandboxes' files. Throws `SandboxError` when it can be neither read nor written, also
+    /// when what is there is no id: with another one, all that was made would be somebody else's.
     func id(_ files: LocalSandboxFiles) throws -> String {
         try known.withLock { known in
             if let known { return known }
-            let noted = PrivateFile.read(path, limit: 64)?.prefix { $0.isHexDigit }
-            let id = noted.flatMap { $0.count == 12 ? String($0) : nil } ?? Self.draw()
-            if noted != Substring(id) {
-                try files.prepare()
-                try PrivateFile.write(id + "\n", to: path)
-            }
+            let id = try PrivateFile.exists(path) ? read() : draw(files)
             known = id
             return id
         }
+    }
+
+    private func read() throws -> String {
+        let text = PrivateFile.read(path, limit: 64)?.prefix { $0 != "\n" } ?? ""
+        guard text.count == 12, text.allSatisfy(\.isHexDigit) else {
+            throw SandboxError(
+                .failed,
+                "\(path) is damaged: it names what this server has made on the Docker Engine; restore it, or write the value "
+                    + "of the label \(DockerLabel.server) that its volumes have (docker volume ls --filter label=\(DockerLabel.server))"
+            )
+        }
+        return String(text)
+    }
+
+    private func draw(_ files: LocalSandboxFiles) throws -> String {
+        let id = Self.draw()
+        try files.prepare()
+        try PrivateFile.write(id + "\n", to: path, isDurable: true)
+        return id
     }
 
     private static func draw() -> String {

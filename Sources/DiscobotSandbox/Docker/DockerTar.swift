@@ -21,8 +21,8 @@ enum DockerTar {
         }
         put(name, at: 0)
         put("0000700", at: 100)
-        put(octal(owner.uid, 7), at: 108)
-        put(octal(owner.gid, 7), at: 116)
+        head.replaceSubrange(108..<116, with: number(owner.uid))
+        head.replaceSubrange(116..<124, with: number(owner.gid))
         put(octal(0, 11), at: 124)
         put(octal(0, 11), at: 136)
         put("        ", at: 148)
@@ -31,6 +31,16 @@ enum DockerTar {
         let sum = head.reduce(0) { $0 + Int($1) }
         put(octal(sum, 6) + "\u{0}", at: 148)
         return head
+    }
+
+    /// A field of 8 bytes: in octal where that has room, else in binary behind a mark, as directory services give out large
+    /// ids.
+    private static func number(_ number: Int) -> [UInt8] {
+        guard number >= 1 << 21 else { return Array(octal(number, 7).utf8) + [0] }
+        var field = [UInt8](repeating: 0, count: 8)
+        for index in 1..<8 { field[index] = UInt8(truncatingIfNeeded: number >> (8 * (7 - index))) }
+        field[0] = 0x80
+        return field
     }
 
     private static func octal(_ number: Int, _ digits: Int) -> String {

@@ -33,6 +33,11 @@ struct LocalSandboxFiles: Sendable {
         )
     }
 
+    /// Of no session's.
+    var probe: LocalSessionFiles {
+        LocalSessionFiles(directory: "\(root)/probe", runDirectory: "\(runRoot)/probe", groupName: "")
+    }
+
     func cache(of project: ID<Project>) -> String {
         let name = project.rawValue.utf8.map { byte in
             Self.plain.contains(byte) ? String(UnicodeScalar(byte)) : "_\(byte)_"

@@ -18,7 +18,9 @@ enum PrivateFile {
     }
 
     /// Replaces the file in one step.
-    static func write(_ text: String, to path: String, mode: mode_t = 0o600) throws {
+    ///
+    /// - Parameter isDurable: whether it must outlive a power cut.
+    static func write(_ text: String, to path: String, mode: mode_t = 0o600, isDurable: Bool = false) throws {
         // Several may write at once.
         let new = "\(path).\(UInt64.random(in: 0...UInt64.max))"
         let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
@@ -34,8 +36,18 @@ enum PrivateFile {
             guard count > 0 else { throw failure("write", path) }
             bytes = bytes.dropFirst(count)
         }
-        guard rename(new, path) == 0 else { throw failure("write", path) }
+        guard !isDurable || fsync(descriptor) == 0, rename(new, path) == 0 else { throw failure("write", path) }
         isInPlace = true
+        if isDurable { syncDirectory(of: path) }
+    }
+
+    /// As far as the file system can.
+    private static func syncDirectory(of path: String) {
+        let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
     }
 
     /// The last `limit` bytes; nil when there is no file.

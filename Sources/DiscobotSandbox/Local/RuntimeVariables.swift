@@ -11,7 +11,7 @@ enum RuntimeVariables {
             specification,
             workspace: BubblewrapArguments.workspace,
             data: BubblewrapArguments.data,
-            socket: BubblewrapArguments.runDirectory + "/agent.sock"
+            server: (.socket, BubblewrapArguments.runDirectory + "/agent.sock")
         ) + common(programs) + personal(home: BubblewrapArguments.data + "/home")
     }
 
@@ -26,14 +26,18 @@ enum RuntimeVariables {
     }
 
     /// In a container, whose image says where programs are.
+    ///
+    /// - Parameter isPersonal: whether the user inside is the sandbox's and not the image's.
     static func contained(
         _ specification: SandboxSpecification,
         workspace: String,
         data: String,
-        socket: String
+        server: (AgentVariable, String),
+        isPersonal: Bool
     ) -> [(String, String)] {
-        contract(specification, workspace: workspace, data: data, socket: socket) + personal(home: data + "/home")
-            + [("LANG", "C.UTF-8"), ("TERM", "xterm-256color")]
+        contract(specification, workspace: workspace, data: data, server: server)
+            + [(AgentVariable.projectID.rawValue, specification.projectID.rawValue)]
+            + (isPersonal ? personal(home: data + "/home") + [("LANG", "C.UTF-8"), ("TERM", "xterm-256color")] : [])
     }
 
     /// As a plain process.
@@ -43,8 +47,12 @@ enum RuntimeVariables {
         _ session: LocalSessionFiles,
         cache: String
     ) -> [(String, String)] {
-        contract(specification, workspace: specification.workspacePath, data: session.data, socket: session.socket)
-            + common(programs) + [("HOME", session.data + "/home"), (AgentVariable.cacheDirectory.rawValue, cache)]
+        contract(
+            specification,
+            workspace: specification.workspacePath,
+            data: session.data,
+            server: (.socket, session.socket)
+        ) + common(programs) + [("HOME", session.data + "/home"), (AgentVariable.cacheDirectory.rawValue, cache)]
     }
 
     private static func common(_ programs: UserPrograms) -> [(String, String)] {
@@ -58,12 +66,12 @@ enum RuntimeVariables {
         _ specification: SandboxSpecification,
         workspace: String,
         data: String,
-        socket: String
+        server: (AgentVariable, String)
     ) -> [(String, String)] {
         var variables: [(AgentVariable, String)] = [
             (.sessionID, specification.sessionID.rawValue), (.secret, specification.secretVerifier),
             (.workspacePath, workspace), (.workspaceSource, specification.workspaceSource), (.dataDirectory, data),
-            (.socket, socket),
+            server,
         ]
         if let commit = specification.workspaceCommit { variables.append((.workspaceCommit, commit)) }
         return variables.map { ($0.rawValue, $1) }

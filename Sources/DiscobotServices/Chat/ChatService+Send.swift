@@ -64,7 +64,7 @@ extension ChatService {
         guard try transaction.workspace(session.workspaceID, of: project) != nil else {
             throw ServerError.forbidden("session's workspace does not belong to this project")
         }
-        guard session.commitStatus != .pending, session.commitStatus != .committing else {
+        guard !session.commitStatus.isUnderWay else {
             throw ServerError.conflict("Cannot send messages while session is committing")
         }
         guard session.status != .removing else { throw ServerError.conflict("the session is being removed") }

@@ -172,7 +172,8 @@ package final class EventBroker: Service {
             }
             let chunk = type(of: connection).chunk(of: frames)
             connection.onLoop {
-                for reader in readers { reader.deliver(chunk, after: position, through: last) }
+                let now = ContinuousClock.now
+                for reader in readers { reader.deliver(chunk, after: position, through: last, at: now) }
             }
         }
     }

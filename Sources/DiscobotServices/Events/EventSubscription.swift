@@ -73,18 +73,16 @@ package final class EventSubscription: AsyncSequence, Sendable {
     /// Sends a chunk to a reader that waits for just these; any other is woken, and asks for what it lacks.
     ///
     /// Only on the loop of the connection, where the reader writes as well, so that the two never cross.
-    func deliver(_ chunk: ByteBuffer, after first: Int64, through last: Int64) {
-        guard let connection, connection.isWritable, advance(from: first, to: last) else { return wake() }
-        connection.send(chunk)
-    }
-
-    private func advance(from first: Int64, to last: Int64) -> Bool {
-        state.withLock { state in
-            guard state.isWaiting, !state.isFinished, state.position == first else { return false }
+    func deliver(_ chunk: ByteBuffer, after first: Int64, through last: Int64, at now: ContinuousClock.Instant) {
+        let isSent = state.withLock { state in
+            guard state.isWaiting, !state.isFinished, state.position == first,
+                let connection, connection.send(chunk)
+            else { return false }
             state.position = last
-            state.lastSent = .now
+            state.lastSent = now
             return true
         }
+        if !isSent { wake() }
     }
 
     func wake() {
@@ -99,15 +97,13 @@ package final class EventSubscription: AsyncSequence, Sendable {
 }
 
 /// The connection of a reader, for events that need not wait until the reader's task has its turn.
-package protocol EventConnection: Sendable {
+package protocol EventConnection: AnyObject, Sendable {
     /// Connections with the same loop get events together.
     var loop: ObjectIdentifier { get }
-    /// Whether the client has taken enough of what it has been sent. Only on the loop.
-    var isWritable: Bool { get }
 
     func onLoop(_ work: @escaping @Sendable () -> Void)
     /// Frames as all connections of this kind send them.
     static func chunk(of frames: [UInt8]) -> ByteBuffer
-    /// Only on the loop.
-    func send(_ chunk: ByteBuffer)
+    /// Sends a chunk, unless the client has not taken enough of what it was sent. Only on the loop.
+    func send(_ chunk: ByteBuffer) -> Bool
 }

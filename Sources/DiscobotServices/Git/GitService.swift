@@ -93,7 +93,7 @@ package struct GitService: Sendable {
         return commit
     }
 
-    private func read<Value: Sendable>(
+    func read<Value: Sendable>(
         _ target: Target,
         _ verb: String,
         _ body: @Sendable (GitRepository) async throws -> Value
@@ -102,7 +102,8 @@ package struct GitService: Sendable {
         return try await translatingGitErrors(verb) { try await body(repository) }
     }
 
-    private func change<Value: Sendable>(
+    /// Runs `body` while nobody else changes the working copy.
+    func change<Value: Sendable>(
         _ target: Target,
         _ verb: String,
         _ body: @Sendable (GitRepository) async throws -> Value
@@ -114,7 +115,7 @@ package struct GitService: Sendable {
     }
 
     /// The workspace's row follows its working copy.
-    private func recordHead(_ target: Target) async throws {
+    func recordHead(_ target: Target) async throws {
         let head = try await read(target, "read HEAD") { try await $0.headCommit() }
         try await store.write { transaction in
             guard var workspace = try transaction.workspace(target.workspace, of: target.project),

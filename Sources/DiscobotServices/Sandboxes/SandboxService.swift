@@ -15,6 +15,8 @@ package struct SandboxService: Sendable {
     private let secrets: SecretBox
     /// What a sandbox may use.
     let limits: SandboxSpecification.Limits
+    /// Where it is shown that an image is fetched.
+    private let startup: StartupTasks
 
     package init(
         store: Store,
@@ -22,7 +24,8 @@ package struct SandboxService: Sendable {
         events: EventBroker,
         providers: SandboxProviders,
         secrets: SecretBox,
-        limits: SandboxSpecification.Limits
+        limits: SandboxSpecification.Limits,
+        startup: StartupTasks
     ) {
         self.store = store
         self.jobs = jobs
@@ -30,6 +33,7 @@ package struct SandboxService: Sendable {
         self.providers = providers
         self.secrets = secrets
         self.limits = limits
+        self.startup = startup
     }
 
     /// The agent of a session whose sandbox runs; nil otherwise, and when the secret that it asks for is lost. Nothing is
@@ -149,6 +153,24 @@ package struct SandboxService: Sendable {
             if let wanted { return try providers.provider(named: wanted) }
             return try providers.provider(named: try await providers.defaultName())
         }
+    }
+
+    /// Whether a sandbox that is made now has to wait for its image.
+    func lacksImage(_ session: Session, _ provider: any SandboxProvider) async throws -> Bool {
+        guard let source = provider as? any SandboxImageSource,
+            try await provider.sandbox(of: session.id)?.status != .running
+        else { return false }
+        // An image that only somebody else can bring is not waited for.
+        return try await (try? source.isImagePresent()) == false
+    }
+
+    /// Fetches the image of a provider's sandboxes. Others may wait for the same pull, which goes on when the caller gives up.
+    func fetchImage(of provider: any SandboxProvider) async throws {
+        guard let source = provider as? any SandboxImageSource else { return }
+        let fetch = ImageFetch(provider: provider.name, source: source, tasks: startup)
+        // Shows the pull to its end, which comes by itself, also when this caller has given up.
+        Task { try? await fetch.run() }
+        try await source.pullImage { _ in }
     }
 
     /// Stops a session's sandbox; its data stays.

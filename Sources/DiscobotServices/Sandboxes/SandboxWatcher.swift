@@ -10,12 +10,12 @@ package import ServiceLifecycle
 /// whose session is gone is removed.
 package struct SandboxWatcher: Service, CustomStringConvertible {
     /// Before asking a provider again that has stopped telling.
-    private static let pause: Duration = .seconds(5)
+    static let pause: Duration = .seconds(5)
 
-    private let store: Store
-    private let jobs: JobQueue
+    let store: Store
+    let jobs: JobQueue
     private let providers: SandboxProviders
-    private let logger: Logger
+    let logger: Logger
 
     package init(store: Store, jobs: JobQueue, providers: SandboxProviders, logger: Logger) {
         self.store = store
@@ -27,22 +27,14 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
     package var description: String { "sandbox watcher" }
 
     package func run() async throws {
-        await logged { try await reconcile() }
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
-                for provider in providers.all { group.addTask { await watch(provider) } }
+                for provider in providers.all {
+                    group.addTask { await keepSettled(provider) }
+                    group.addTask { await replaceOutdated(provider) }
+                    group.addTask { await watch(provider) }
+                }
             }
-        }
-    }
-
-    /// Sessions that count on a sandbox which does not run, or on a turn that nobody runs.
-    private func reconcile() async throws {
-        for session in try await store.read({ try $0.sessionsWithSandboxes() }) {
-            guard let name = session.sandboxProvider, let provider = try? providers.provider(named: name) else {
-                continue
-            }
-            await logged { try await compare(session, with: provider) }
-            await logged { try await store.write { try $0.releaseIdle(session.id) } }
         }
     }
 
@@ -75,7 +67,7 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
     }
 
     /// Looks at the sandbox as it is now: what was told may be older than what a job has done since.
-    private func compare(_ session: Session, with provider: any SandboxProvider) async throws {
+    func compare(_ session: Session, with provider: any SandboxProvider) async throws {
         guard session.status == .ready || session.status == .running else { return }
         let sandbox = try await provider.sandbox(of: session.id)
         guard sandbox?.status != .running else { return }
@@ -97,15 +89,5 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
         } catch {
             logger.error("comparing sandboxes with sessions failed", metadata: ["error": "\(error)"])
         }
-    }
-}
-
-extension Transaction {
-    /// A session whose turns are all over is free, whatever the server that ran them could still record.
-    fileprivate func releaseIdle(_ id: ID<Session>) throws {
-        guard var session = try session(id), session.status == .running, try openTurns(of: id).isEmpty else { return }
-        session.become(.ready)
-        try update(session)
-        try append(.sessionUpdated(session), to: session.projectID)
     }
 }

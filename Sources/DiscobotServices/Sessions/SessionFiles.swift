@@ -71,6 +71,28 @@ package struct SessionFiles: Sendable {
         return FileResponse(path: path, contents: bytes)
     }
 
+    // MARK: - Changes
+
+    /// What the session has changed since its commits were last taken to the workspace.
+    package func diff(includingPatches: Bool, of target: Target) async throws -> DiffResponse {
+        let base = try await base(of: target)
+        return try await withAgent(of: target) { try await $0.diff(since: base, includingPatches: includingPatches) }
+    }
+
+    /// What the session has changed of one file.
+    package func diff(of path: String, includingPatches: Bool, of target: Target) async throws -> FileDiff {
+        let base = try await base(of: target)
+        return try await withAgent(of: target) {
+            try await $0.diff(of: path, since: base, includingPatches: includingPatches)
+        }
+    }
+
+    private func base(of target: Target) async throws -> String? {
+        let session = try await sandboxes.store.read { try $0.session(target.session, of: target.project) }
+        guard let session else { throw ServerError.notFound("Session not found") }
+        return session.landedCommit ?? session.baseCommit ?? session.workspaceCommit
+    }
+
     private func withAgent<Value>(of target: Target, _ body: (AgentClient) async throws -> Value) async throws -> Value
     {
         let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))

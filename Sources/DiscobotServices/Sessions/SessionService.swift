@@ -137,6 +137,7 @@ package struct SessionService: Sendable {
                 try transaction.update(session)
                 try transaction.cancelJobs(on: .session(id))
                 try transaction.cancelJobs(on: .conversation(id))
+                try transaction.cancelJobs(on: .commit(id))
                 for turn in try transaction.openTurns(of: id) {
                     try transaction.finish(
                         try transaction.answer(of: turn),

@@ -13,15 +13,14 @@ package struct ImagePull: Service, CustomStringConvertible {
         /// Before the second attempt; doubles each time.
         package var firstWait: Duration = .seconds(5)
         package var longestWait: Duration = .seconds(5 * 60)
-        /// The longest attempt. What has come of an image stays with the engine, so the next one goes on.
-        package var attempt: Duration = .seconds(5 * 60)
+        /// The longest attempt, for a source that knows no end. What has come of an image stays with the engine, so the next
+        /// one goes on.
+        package var attempt: Duration = .seconds(7 * 3600)
 
         package init() {}
     }
 
-    private let provider: String
-    private let source: any SandboxImageSource
-    private let tasks: StartupTasks
+    private let fetch: ImageFetch
     private let settings: Settings
     private let logger: Logger
 
@@ -33,14 +32,12 @@ package struct ImagePull: Service, CustomStringConvertible {
         settings: Settings = Settings(),
         logger: Logger
     ) {
-        self.provider = provider
-        self.source = source
-        self.tasks = tasks
+        fetch = ImageFetch(provider: provider, source: source, tasks: tasks)
         self.settings = settings
         self.logger = logger
     }
 
-    package var description: String { "pull of the image of \(provider)" }
+    package var description: String { "pull of the image of \(fetch.provider)" }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -56,19 +53,17 @@ package struct ImagePull: Service, CustomStringConvertible {
     /// One attempt; false when another one may help.
     private func succeeds() async -> Bool {
         do {
-            if try await source.isImagePresent() {
+            if try await fetch.source.isImagePresent() {
                 // It may have come in another way since an attempt of ours.
-                if isShown { update { $0.complete(at: .now) } }
+                if fetch.isShown { fetch.complete() }
                 return true
             }
-            if !isShown { update { $0.advance(operation, at: .now) } }
             try await pull()
-            update { $0.complete(at: .now) }
-            logger.info("the image of the sandboxes is there", metadata: ["image": "\(source.imageName)"])
+            logger.info("the image of the sandboxes is there", metadata: ["image": "\(fetch.source.imageName)"])
             return true
         } catch is CancellationError {
             return true
-        } catch let error as SandboxError where error.code == .unavailable && !isShown {
+        } catch let error as SandboxError where error.code == .unavailable && !fetch.isShown {
             // Nobody is there to ask: that is the provider's state, and no failure of ours.
             return false
         } catch {
@@ -80,11 +75,7 @@ package struct ImagePull: Service, CustomStringConvertible {
 
     private func pull() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await source.pullImage { progress in
-                    update { $0.advance(operation, bytes: progress.bytes, of: progress.totalBytes, at: .now) }
-                }
-            }
+            group.addTask { try await fetch.run() }
             group.addTask {
                 try await Task.sleep(for: settings.attempt)
                 throw SandboxError(.timedOut, "it took longer than \(settings.attempt.components.seconds) s")
@@ -95,20 +86,11 @@ package struct ImagePull: Service, CustomStringConvertible {
     }
 
     private func fail(_ error: any Error) {
-        let reason = (error as? SandboxError)?.message ?? "an internal error; the server's log says more"
-        update { $0.fail(reason, at: .now) }
+        fetch.fail(error)
         logger.warning(
             "the image of the sandboxes could not be fetched",
-            metadata: ["image": "\(source.imageName)", "error": "\(error)"]
+            metadata: ["image": "\(fetch.source.imageName)", "error": "\(error)"]
         )
-    }
-
-    private var id: String { "\(provider)-pull" }
-    private var operation: String { "Pulling \(source.imageName)" }
-    private var isShown: Bool { tasks.all.contains { $0.id == id } }
-
-    private func update(_ change: (inout StartupTask) -> Void) {
-        tasks.update(id, name: "Image of the sandboxes (\(provider))", change)
     }
 }
 

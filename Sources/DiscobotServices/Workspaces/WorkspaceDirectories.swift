@@ -26,6 +26,17 @@ package struct WorkspaceDirectories: Sendable {
         "\(base)/\(project)/workspaces/\(workspace)"
     }
 
+    /// Where the commits of a session are looked at before they land.
+    func quarantine(of session: ID<Session>, in project: ID<Project>) -> String {
+        "\(base)/\(project)/commits/\(session)"
+    }
+
+    /// Removes what a session's commits have needed, and the directories of its project once they are empty.
+    func removeQuarantine(of session: ID<Session>, in project: ID<Project>) async throws {
+        try await remove(quarantine(of: session, in: project))
+        for parent in ["\(base)/\(project)/commits", "\(base)/\(project)"] { rmdir(parent) }
+    }
+
     /// Whether there is, or may be soon, a clone that the server has made.
     func hasClone(of workspace: Workspace) -> Bool {
         workspace.sourceType == .git || exists(clone(of: workspace.id, in: workspace.projectID))

@@ -74,17 +74,21 @@ extension Transaction {
                 \(session.displayName), \(session.description), \(session.status), \(session.commitStatus),
                 \(session.commitError), \(session.baseCommit), \(session.appliedCommit), \(session.errorMessage),
                 \(session.workspacePath), \(session.workspaceCommit), \(session.sandboxProvider),
-                \(try session.storedStages()), \(session.createdAt), \(session.updatedAt))
+                \(try session.storedStages()), \(session.createdAt), \(session.updatedAt), \(session.landedCommit),
+                \(try session.storedLanding()))
             """
         )
     }
 
-    /// Stores everything of the session that can change, except what its commits have come to.
+    /// Stores everything of the session that can change.
     package func update(_ session: Session) throws {
         try execute(
             """
             UPDATE sessions SET name = \(session.name), display_name = \(session.displayName),
                 status = \(session.status), agent_id = \(session.agentID), commit_status = \(session.commitStatus),
+                commit_error = \(session.commitError), base_commit = \(session.baseCommit),
+                applied_commit = \(session.appliedCommit), landed_commit = \(session.landedCommit),
+                landing = \(try session.storedLanding()),
                 error_message = \(session.errorMessage), workspace_path = \(session.workspacePath),
                 workspace_commit = \(session.workspaceCommit), sandbox_provider = \(session.sandboxProvider),
                 stages = \(try session.storedStages()),
@@ -156,8 +160,12 @@ extension Session {
         """
         id, project_id, workspace_id, agent_id, name, display_name, description, status, commit_status, commit_error,
         base_commit, applied_commit, error_message, workspace_path, workspace_commit, sandbox_provider, stages, created_at,
-        updated_at
+        updated_at, landed_commit, landing
         """
+
+    fileprivate func storedLanding() throws -> String? {
+        try landing.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
+    }
 
     fileprivate func storedStages() throws -> String {
         String(decoding: try JSONEncoder().encode(stages), as: UTF8.self)
@@ -165,6 +173,7 @@ extension Session {
 
     fileprivate init(_ row: SQLRow) throws {
         let stages: String = try row.value("stages")
+        let landing: String? = try row.value("landing")
         self.init(
             id: try row.value("id"),
             projectID: try row.value("project_id"),
@@ -184,7 +193,9 @@ extension Session {
             sandboxProvider: try row.value("sandbox_provider"),
             stages: stages == "[]" ? [] : try JSONDecoder().decode([SessionStage].self, from: Data(stages.utf8)),
             createdAt: try row.value("created_at"),
-            updatedAt: try row.value("updated_at")
+            updatedAt: try row.value("updated_at"),
+            landedCommit: try row.value("landed_commit"),
+            landing: try landing.map { try JSONDecoder().decode(CommitLanding.self, from: Data($0.utf8)) }
         )
     }
 }

@@ -47,6 +47,7 @@ extension Transaction {
         for session in try sessions(of: workspace.id) {
             try cancelJobs(on: .session(session.id))
             try cancelJobs(on: .conversation(session.id))
+            try cancelJobs(on: .commit(session.id))
             try deleteSession(session.id)
         }
         try execute("DELETE FROM workspaces WHERE id = \(workspace.id)")

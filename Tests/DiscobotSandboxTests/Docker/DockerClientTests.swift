@@ -139,6 +139,19 @@ struct DockerClientTests {
         }
     }
 
+    @Test func `why nobody answers is said with what helps, and kept for the log`() {
+        let place = DockerAddress.unix(path: "/run/docker.sock")
+        let denied = DockerError(connectingTo: place, IOError(errnoCode: EACCES, reason: "connect"))
+        #expect(denied.message == "the server's user may not use /run/docker.sock")
+        #expect(denied.remedy?.contains("usermod -aG docker") == true)
+        #expect(denied.sandboxError.message.contains("usermod -aG docker"))
+        #expect(denied.sandboxError.description.contains("errno: 13"))
+        let absent = DockerError(connectingTo: place, IOError(errnoCode: ENOENT, reason: "connect"))
+        #expect(absent.message == "no Docker Engine answers at /run/docker.sock")
+        #expect(absent.remedy == nil)
+        #expect(absent.description.contains("errno: 2"))
+    }
+
     @Test func `lines come as they are sent, and one without end is refused`() throws {
         var lines = LineSplitter()
         #expect(try lines.read(ByteBuffer(string: "a\nb")).map { String(buffer: $0) } == ["a"])

@@ -87,15 +87,37 @@ struct DockerFixture: Sendable {
 
     static func container(_ id: ID<Session>) -> String { "discobot-session-\(id)" }
 
-    /// What the engine has of this provider's, and what is left of the sandboxes' files.
+    /// What the labels of this provider's things say.
+    var server: String {
+        get async throws {
+            try String(contentsOfFile: directory.file("sandboxes/server"), encoding: .utf8)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+    }
+
+    /// The ids of what the engine has of this provider's: `ps`, `volume` or `network`.
+    func listed(_ kind: String) async throws -> [String] {
+        let label = "label=discobot.server=\(try await server)"
+        let listing =
+            kind == "ps"
+            ? try await engine.docker("ps", "-aq", "--filter", label)
+            : try await engine.docker(kind, "ls", "-q", "--filter", label)
+        return listing.split(separator: "\n").map { String($0) }
+    }
+
+    /// What the engine has of this provider's, whatever its labels say, and what is left of the sandboxes' files.
     func leftovers() async throws -> [String] {
         guard directory.exists("sandboxes/server") else { return [] }
-        let note = try String(contentsOfFile: directory.file("sandboxes/server"), encoding: .utf8)
-        let label = "label=discobot.server=\(note.trimmingCharacters(in: .whitespacesAndNewlines))"
-        var found = try await engine.docker("ps", "-aq", "--filter", label)
-        found += try await engine.docker("volume", "ls", "-q", "--filter", label)
-        found += try await engine.docker("network", "ls", "-q", "--filter", label)
+        let found = try await listed("ps") + listed("volume") + listed("network")
+        let names = try await engine.docker(
+            "ps",
+            "-a",
+            "--format",
+            "{{.Names}}",
+            "--filter",
+            "name=\(try await server)"
+        )
         let files = try ["sessions", "run", "trash"].flatMap { try directory.contents("sandboxes/\($0)") }
-        return found.split(separator: "\n").map { String($0) } + files
+        return found + names.split(separator: "\n").map { String($0) } + files
     }
 }

@@ -82,8 +82,9 @@ struct DockerLifeTests {
         }
     }
 
-    @Test func `what others do to a container is told`() async throws {
-        try await DockerFixture.with { fixture in
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `what others do to a container is told`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
             var changes = fixture.provider.changes().makeAsyncIterator()
             let id = try await fixture.run()
             let name = DockerFixture.container(id)
@@ -105,8 +106,9 @@ struct DockerLifeTests {
         }
     }
 
-    @Test func `data outlives a container that somebody removes`() async throws {
-        try await DockerFixture.with { fixture in
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `data outlives a container that somebody removes`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
             let id = try await fixture.run()
             _ = try await fixture.output(of: "echo precious >/.data/agent/file; echo c >/.data/cache/file", in: id)
             try await fixture.engine.docker("rm", "-f", DockerFixture.container(id))
@@ -160,9 +162,9 @@ struct DockerLifeTests {
     }
 
     @Test func `a missing image is named with what helps`() async throws {
-        for (image, help) in [
-            ("discobot-local/absent:1", "./dev image"),
-            ("registry.invalid/absent:1", "docker pull registry.invalid/absent:1"),
+        for (image, help, reason) in [
+            ("discobot-local/absent:1", "./dev image", "./dev image"),
+            ("registry.invalid/absent:1", "docker pull registry.invalid/absent:1", "Let the engine reach"),
         ] {
             try await DockerFixture.with {
                 $0.image = image
@@ -173,7 +175,7 @@ struct DockerLifeTests {
                 let error = await #expect(throws: SandboxError.self) { try await fixture.create("session") }
                 #expect(error?.code == .invalidImage)
                 #expect(error?.message.contains(image) == true)
-                #expect(error?.message.contains(help) == true)
+                #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
                 try await fixture.provider.remove("session", keepingData: false)
             }
         }
@@ -263,8 +265,9 @@ struct DockerLifeTests {
         }
     }
 
-    @Test func `many rounds leave nothing behind`() async throws {
-        try await DockerFixture.with { fixture in
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `many rounds leave nothing behind`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
             // More of them take a second each.
             let rounds = ProcessInfo.processInfo.environment["DISCOBOT_DOCKER_ROUNDS"].flatMap { Int($0) } ?? 5
             for _ in 1...max(1, rounds) {

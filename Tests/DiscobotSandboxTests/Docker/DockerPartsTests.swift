@@ -73,6 +73,39 @@ struct DockerPartsTests {
         #expect(DockerSandboxProvider.adding(line, id: 1000, to: node) == node)
     }
 
+    @Test func `a server's id is drawn once, and one that is damaged is said rather than replaced`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let files = LocalSandboxFiles(root: directory.file("docker"))
+            #expect(try DockerServer(root: files.root).knownID(files) == nil)
+            let id = try DockerServer(root: files.root).id(files)
+            #expect(id.count == 12)
+            #expect(try DockerServer(root: files.root).knownID(files) == id)
+            for damage in ["", "\(id)0", "0123", "0123456789ax"] {
+                try directory.write(damage, to: "docker/server")
+                let error = #expect(throws: SandboxError.self) { try DockerServer(root: files.root).id(files) }
+                #expect(error?.message.contains("docker/server is damaged") == true)
+                #expect(throws: SandboxError.self) { try DockerServer(root: files.root).knownID(files) }
+            }
+            try directory.write("\(id)\n", to: "docker/server")
+            #expect(try DockerServer(root: files.root).id(files) == id)
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root gives sandboxes another user"))
+    func `a directory that a server died over before it was given away is given away by the next`() async throws {
+        try await TemporaryDirectory.with { directory in
+            var configuration = DockerSandboxProvider.Configuration(root: directory.path, agentBinary: "/usr/bin/true")
+            configuration.address = nil
+            let provider = DockerSandboxProvider(configuration)
+            let session = try #require(provider.files.session("s"))
+            try FileManager.default.createDirectory(atPath: session.runDirectory, withIntermediateDirectories: true)
+            try provider.prepare(session, DockerUsers(DockerUser(uid: 1000, gid: 1000)))
+            var status = stat()
+            #expect(stat(session.runDirectory, &status) == 0)
+            #expect(status.st_uid == 1000)
+        }
+    }
+
     @Test func `archives of directories are what tar reads`() async throws {
         try await TemporaryDirectory.with { directory in
             let archive = DockerTar.directories(["agent", "agent/home"], owner: DockerUser(uid: 1000, gid: 65534))
@@ -82,6 +115,10 @@ struct DockerPartsTests {
             #expect(lines.count == 2)
             #expect(lines.allSatisfy { $0.hasPrefix("drwx------ 1000/65534") })
             #expect(lines.last?.hasSuffix(" agent/home/") == true)
+            let large = DockerTar.directories(["agent"], owner: DockerUser(uid: 1_234_567_890, gid: 2_097_152))
+            try Data(large.readableBytesView).write(to: URL(filePath: directory.file("large.tar")))
+            let line = try await Shell.run(#"tar --numeric-owner -tvf "$0""#, directory.file("large.tar"))
+            #expect(line.hasPrefix("drwx------ 1234567890/2097152"))
             try directory.write("root:x:0:0\n", to: "passwd")
             try await Shell.run(#"cd "$0" && tar -cf b.tar passwd"#, directory.path)
             let bytes = try Data(contentsOf: URL(filePath: directory.file("b.tar")))
@@ -100,6 +137,7 @@ struct DockerPartsTests {
         (#"{"Status":"exited","ExitCode":0,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
         (#"{"Status":"exited","ExitCode":137,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
         (#"{"Status":"exited","ExitCode":143,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
+        (#"{"Status":"exited","ExitCode":255,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00.5Z"}"#, "stopped"),
         (
             #"{"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":"2026-01-01T00:00:00.5Z"}"#,
             "failed: ran out of memory"

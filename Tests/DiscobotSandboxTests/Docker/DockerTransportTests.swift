@@ -96,6 +96,9 @@ struct DockerTransportTests {
                         _ = try await version(certificates, isVerified: true)
                     }
                     #expect(error?.code == .unreachable)
+                    #expect(error?.message.contains("certificates") == true)
+                    #expect(error?.remedy?.contains("DOCKER_CERT_PATH") == true)
+                    #expect(error?.cause?.isEmpty == false)
                 }
                 let error = await #expect(throws: DockerError.self) {
                     _ = try await version(others, isVerified: false)

@@ -34,16 +34,37 @@ struct DockerContainer: Decodable, Sendable {
         }
     }
 
+    struct Network: Decodable, Sendable {
+        struct Binding: Decodable, Sendable {
+            let address: String?
+            let port: String
+
+            private enum CodingKeys: String, CodingKey {
+                case address = "HostIp"
+                case port = "HostPort"
+            }
+        }
+
+        /// What is published of each port, by names as `80/tcp`.
+        let ports: [String: [Binding]?]?
+
+        private enum CodingKeys: String, CodingKey {
+            case ports = "Ports"
+        }
+    }
+
     let id: String
     let created: String
     let state: State
     let settings: Settings
+    let network: Network?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
         case created = "Created"
         case state = "State"
         case settings = "Config"
+        case network = "NetworkSettings"
     }
 
     func label(_ name: String) -> String? { settings.labels?[name] }
@@ -52,10 +73,15 @@ struct DockerContainer: Decodable, Sendable {
 /// A container as it is listed.
 struct DockerContainerSummary: Decodable, Sendable {
     let id: String
+    /// The image's id, whatever its name means now.
+    let image: String
+    let status: String
     let labels: [String: String]?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
+        case image = "ImageID"
+        case status = "State"
         case labels = "Labels"
     }
 }
@@ -139,9 +165,10 @@ extension DockerClient {
         }
     }
 
-    /// All with this label, whether they run or not.
-    func containers(label: String) async throws -> [DockerContainerSummary] {
-        try await value(.GET, "/containers/json", query: [("all", "1"), ("filters", Self.filters(["label": [label]]))])
+    /// All with these labels, whether they run or not.
+    func containers(labels: [String]) async throws -> [DockerContainerSummary] {
+        let query = [("all", "1"), ("filters", Self.filters(["label": labels]))]
+        return try await value(.GET, "/containers/json", query: query, upTo: Self.maximumList)
     }
 
     /// Writes a tar's files below a directory of a container, which need not have been started.

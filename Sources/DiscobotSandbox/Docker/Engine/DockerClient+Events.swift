@@ -40,7 +40,7 @@ extension DockerClient {
     func events(
         label: String,
         since: DockerMoment,
-        begun: @escaping @Sendable () async -> Void,
+        begun: @escaping @Sendable () async throws -> Void,
         handle: @escaping @Sendable (DockerEvent) async -> Void
     ) async throws {
         let filters = Self.filters(["label": [label], "type": ["container"]])

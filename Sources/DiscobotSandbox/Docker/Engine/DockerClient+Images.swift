@@ -8,10 +8,22 @@ import Synchronization
 
 /// An image that an engine has.
 struct DockerImage: Decodable, Sendable {
+    struct Settings: Decodable, Sendable {
+        let user: String?
+        let labels: [String: String]?
+
+        private enum CodingKeys: String, CodingKey {
+            case user = "User"
+            case labels = "Labels"
+        }
+    }
+
     let id: String
+    let settings: Settings?
 
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
+        case settings = "Config"
     }
 }
 
@@ -76,24 +88,29 @@ extension DockerClient {
         }
     }
 
-    /// Fetches an image from its registry; a failure that comes in the middle is thrown as well.
+    /// Fetches an image from its registry; a failure that comes in the middle is thrown as well, and that nothing has come
+    /// for `silence`.
     func pull(
         _ image: ImageReference,
         credentials: RegistryCredentials? = nil,
-        within limit: Duration = .seconds(1800),
+        within limit: Duration = .seconds(6 * 3600),
+        silence: Duration = .seconds(300),
         progress: @escaping @Sendable (PullProgress) async -> Void = { _ in }
     ) async throws {
-        var headers: [(String, String)] = []
-        if let credentials { headers.append(("X-Registry-Auth", credentials.header)) }
-        let state = Mutex(PullProgress())
+        let headers = credentials.map { [("X-Registry-Auth", $0.header)] } ?? []
         let query = [("fromImage", image.name), ("tag", image.tag)]
-        try await lines(.POST, "/images/create", query: query, headers: headers, within: limit) { line in
-            let news: PullProgress? = try state.withLock { state in
-                let before = state
-                try state.read(line)
-                return state == before ? nil : state
+        let state = Mutex(PullProgress())
+        let sign = LifeSign()
+        try await sign.watch(within: silence) {
+            try await self.lines(.POST, "/images/create", query: query, headers: headers, within: limit) { line in
+                sign.give()
+                let news: PullProgress? = try state.withLock { state in
+                    let before = state
+                    try state.read(line)
+                    return state == before ? nil : state
+                }
+                if let news { await progress(news) }
             }
-            if let news { await progress(news) }
         }
     }
 

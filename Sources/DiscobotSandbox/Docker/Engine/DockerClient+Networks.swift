@@ -39,16 +39,17 @@ extension DockerClient {
         }
     }
 
-    /// One that is not there is removed already.
+    /// One that is not there is removed already, and one that somebody's container is connected to stays.
     func removeNetwork(_ name: String) async throws {
         do {
             _ = try await call(.DELETE, "/networks/\(name)", within: .seconds(60))
-        } catch let error as DockerError where error.isNotFound {
+        } catch let error as DockerError where error.isNotFound || error.isForbidden {
             return
         }
     }
 
-    func networks(label: String) async throws -> [DockerNetwork] {
-        try await value(.GET, "/networks", query: [("filters", Self.filters(["label": [label]]))])
+    /// All with these labels.
+    func networks(labels: [String]) async throws -> [DockerNetwork] {
+        try await value(.GET, "/networks", query: [("filters", Self.filters(["label": labels]))])
     }
 }

@@ -25,7 +25,9 @@ extension DockerClient {
     /// One that is there stays as it is; returns it.
     func createVolume(_ name: String, labels: [String: String]) async throws -> DockerVolume {
         let settings: JSONValue = ["Name": .string(name), "Labels": .labels(labels)]
-        return try await value(.POST, "/volumes/create", body: .json(settings))
+        let volume: DockerVolume = try await value(.POST, "/volumes/create", body: .json(settings))
+        // Engines that have just begun tell no labels here of one that was there.
+        return volume.labels == labels ? volume : try await self.volume(name) ?? volume
     }
 
     /// One that is not there is removed already; one that is in use is refused with 409.
@@ -37,7 +39,17 @@ extension DockerClient {
         }
     }
 
-    func volumes(label: String) async throws -> [DockerVolume] {
+    /// Nil when there is none.
+    func volume(_ name: String) async throws -> DockerVolume? {
+        do {
+            return try await value(.GET, "/volumes/\(name)")
+        } catch let error as DockerError where error.isNotFound {
+            return nil
+        }
+    }
+
+    /// All with these labels.
+    func volumes(labels: [String]) async throws -> [DockerVolume] {
         struct Answer: Decodable, Sendable {
             let volumes: [DockerVolume]?
 
@@ -45,8 +57,8 @@ extension DockerClient {
                 case volumes = "Volumes"
             }
         }
-        let query = [("filters", Self.filters(["label": [label]]))]
-        let answer: Answer = try await value(.GET, "/volumes", query: query)
+        let query = [("filters", Self.filters(["label": labels]))]
+        let answer: Answer = try await value(.GET, "/volumes", query: query, upTo: Self.maximumList)
         return answer.volumes ?? []
     }
 }

@@ -15,9 +15,13 @@ package final class DockerClient: Sendable {
     static let newestVersion = DockerVersion(1, 47)
     static let oldestVersion = DockerVersion(1, 40)
     private static let maximumAnswer = 8 << 20
+    /// Of a list: some kilobytes for each of many sandboxes.
+    static let maximumList = 64 << 20
 
     package let address: DockerAddress
     private let version = Mutex<DockerVersion?>(nil)
+    /// What the engine has said of itself, as long as it is there.
+    let knownInfo = Mutex<DockerInfo?>(nil)
     private let encryption = Mutex<TLSConfiguration?>(nil)
 
     package init(_ address: DockerAddress) {
@@ -31,11 +35,12 @@ package final class DockerClient: Sendable {
         query: [(String, String)] = [],
         body: DockerBody = .none,
         headers: [(String, String)] = [],
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(30),
+        upTo maximum: Int = maximumAnswer
     ) async throws -> ByteBuffer {
         try await Self.limited(to: limit, address) {
             let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
-            return try await self.translating { try await response.body.collect(upTo: Self.maximumAnswer) }
+            return try await self.translating { try await response.body.collect(upTo: maximum) }
         }
     }
 
@@ -44,9 +49,10 @@ package final class DockerClient: Sendable {
         _ path: String,
         query: [(String, String)] = [],
         body: DockerBody = .none,
-        within limit: Duration = .seconds(30)
+        within limit: Duration = .seconds(30),
+        upTo maximum: Int = maximumAnswer
     ) async throws -> Value {
-        try Self.decode(try await call(method, path, query: query, body: body, within: limit))
+        try Self.decode(try await call(method, path, query: query, body: body, within: limit, upTo: maximum))
     }
 
     static func decode<Value: Decodable>(_ body: ByteBuffer) throws -> Value {
@@ -65,12 +71,12 @@ package final class DockerClient: Sendable {
         body: DockerBody = .none,
         headers: [(String, String)] = [],
         within limit: Duration,
-        begun: @escaping @Sendable () async -> Void = {},
+        begun: @escaping @Sendable () async throws -> Void = {},
         handle: @escaping @Sendable (ByteBuffer) async throws -> Void
     ) async throws {
         try await Self.limited(to: limit, address) {
             let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
-            await begun()
+            try await begun()
             var lines = LineSplitter()
             try await self.translating {
                 for try await chunk in response.body {
@@ -122,11 +128,14 @@ package final class DockerClient: Sendable {
     /// Asks the engine for its version, which also shows that it is there.
     @discardableResult
     package func negotiate() async throws -> DockerVersion {
-        let response = try await execute(try request(.GET, "/_ping"), deadline: .now() + .seconds(5))
-        guard response.status == .ok else { throw await Self.refusal(response) }
-        _ = try? await response.body.collect(upTo: 1024)
+        let headers = try await Self.limited(to: .seconds(5), address) {
+            let response = try await self.execute(try self.request(.GET, "/_ping"), deadline: .now() + .seconds(5))
+            guard response.status == .ok else { throw await Self.refusal(response) }
+            _ = try? await response.body.collect(upTo: 1024)
+            return response.headers
+        }
         // Engines that do not tell are older than those that do.
-        let theirs = response.headers.first(name: "Api-Version").flatMap { DockerVersion($0) }
+        let theirs = headers.first(name: "Api-Version").flatMap { DockerVersion($0) }
         guard let theirs, theirs >= Self.oldestVersion else {
             throw DockerError(.invalidAnswer, "the Docker Engine is too old; it must know version 1.40 of its API")
         }
@@ -166,7 +175,12 @@ package final class DockerClient: Sendable {
             configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: directory + "/key.pem", format: .pem))
             return configuration
         } catch {
-            throw DockerError(.unreachable, "the certificates for the Docker Engine in \(directory) cannot be read")
+            throw DockerError(
+                .unreachable,
+                "the certificates for the Docker Engine in \(directory) cannot be read",
+                remedy: "DOCKER_CERT_PATH must have ca.pem, cert.pem and key.pem, which the server's user can read.",
+                cause: "\(error)"
+            )
         }
     }
 
@@ -188,7 +202,8 @@ package final class DockerClient: Sendable {
         } catch {
             // The next engine there may be another one.
             version.withLock { $0 = nil }
-            throw DockerError(.unreachable, "no Docker Engine answers at \(address.description)")
+            knownInfo.withLock { $0 = nil }
+            throw DockerError(connectingTo: address, error)
         }
     }
 

@@ -16,24 +16,35 @@ package struct DockerError: Error, Sendable, Equatable, CustomStringConvertible 
     package let code: Code
     /// The engine's own, where it said something; may be shown to users.
     package let message: String
+    /// What helps, where that is known.
+    package let remedy: String?
+    /// What was behind it, for the log.
+    package let cause: String?
 
-    init(_ code: Code, _ message: String) {
+    init(_ code: Code, _ message: String, remedy: String? = nil, cause: String? = nil) {
         self.code = code
+        self.remedy = remedy
+        self.cause = cause.map { String($0.prefix(1000)) }
         // An engine may quote whatever a registry has answered.
         self.message = String(message.prefix(1000))
     }
 
-    package var description: String { message }
+    package var description: String { cause.map { "\(message) (\($0))" } ?? message }
     package var isNotFound: Bool { code == .refused(status: 404) }
+    /// How engines refuse what cannot be done now.
+    package var isForbidden: Bool { code == .refused(status: 403) }
+    /// Whether the engine answered, and would not do it.
+    var isRefusal: Bool { if case .refused = code { true } else { false } }
     package var isConflict: Bool { code == .refused(status: 409) }
 }
 
 extension DockerError {
     var sandboxError: SandboxError {
         switch code {
-        case .unreachable: SandboxError(.unavailable, message)
-        case .timedOut: SandboxError(.timedOut, message)
-        case .invalidAnswer, .failed, .refused: SandboxError(.failed, "Docker: \(message)")
+        case .unreachable:
+            SandboxError(.unavailable, remedy.map { "\(message). \($0)" } ?? message, cause: cause)
+        case .timedOut: SandboxError(.timedOut, message, cause: cause)
+        case .invalidAnswer, .failed, .refused: SandboxError(.failed, "Docker: \(message)", cause: cause)
         }
     }
 }

@@ -40,7 +40,7 @@ package struct DeleteSessionJob: JobHandler {
     /// As far as it goes: a repository that is gone keeps nothing, and in one that cannot be written a commit stays.
     private static func release(_ session: ID<Session>, in directory: String) async {
         guard let repository = try? await GitRepository.open(directory) else { return }
-        try? await repository.removeRef(session.keepRef)
+        for ref in session.refs { try? await repository.removeRef(ref) }
     }
 
     /// The session stays `removing`; deleting it again starts over.
@@ -50,6 +50,12 @@ package struct DeleteSessionJob: JobHandler {
 extension ID<Session> {
     /// What keeps the commit that the session started from in the workspace's repository.
     var keepRef: String { "refs/discobot/sessions/\(rawValue)" }
+    /// What keeps the session's own commits that have landed in another form.
+    var landedRef: String { "refs/discobot/landed/\(rawValue)" }
+    /// What keeps a commit that the workspace, or the session, is about to be at.
+    var landingRef: String { "refs/discobot/landing/\(rawValue)" }
+
+    fileprivate var refs: [String] { [keepRef, landedRef, landingRef] }
 }
 
 extension JobQueue {

@@ -19,6 +19,7 @@ package struct InitializeSessionJob: JobHandler {
 
     /// How long the agent in a new sandbox may take to make its working copy.
     private static let agentPatience: Duration = .seconds(300)
+    private static let lookInterval: Duration = .milliseconds(100)
     /// How long the workspace's repository may take to be cloned.
     private static let workspacePatience: Duration = .seconds(1000)
 
@@ -40,6 +41,7 @@ package struct InitializeSessionJob: JobHandler {
         let provider = try await sandboxes.provider(of: session, workspace)
         let prepared = try await settleSource(session, repository, provider)
         try await translatingSandboxErrors {
+            if prepared.status == .pullingImage { try await fetchImage(payload, provider) }
             if try await !isAlive(prepared, provider) {
                 try await start(prepared, workspace, provider)
             }
@@ -88,8 +90,11 @@ package struct InitializeSessionJob: JobHandler {
         // What is left of an earlier session with this id is not this one's.
         if session.sandboxProvider == nil { try await sandboxes.remove(session.id, madeBy: provider.name) }
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
+        let lacksImage = try await translatingSandboxErrors { try await sandboxes.lacksImage(session, provider) }
+        let next: SessionStatus =
+            lacksImage && session.status.canBecome(.pullingImage) ? .pullingImage : .creatingSandbox
         let changed = try await sandboxes.store.write { transaction in
-            try Self.change(payload, to: .creatingSandbox, in: transaction) {
+            try Self.change(payload, to: next, in: transaction) {
                 $0.workspacePath = repository.directory
                 $0.workspaceCommit = commit
                 $0.sandboxProvider = provider.name
@@ -103,6 +108,12 @@ package struct InitializeSessionJob: JobHandler {
             }
         }
         return changed
+    }
+
+    /// How far it is shows among what the server does in the background.
+    private func fetchImage(_ payload: Payload, _ provider: any SandboxProvider) async throws {
+        try await sandboxes.fetchImage(of: provider)
+        try await sandboxes.store.write { _ = try Self.change(payload, to: .creatingSandbox, in: $0) }
     }
 
     /// Whether the sandbox runs and its agent has nothing to complain of; it may still be making its working copy.
@@ -136,21 +147,27 @@ package struct InitializeSessionJob: JobHandler {
     }
 
     /// Asks the agent until its working copy is ready. Nobody tells when a socket begins to answer, so it is tried
-    /// again after a wait that is a tenth of the time so far: that little is lost at most.
+    /// again after a wait that is a twentieth of the time so far: that little is lost at most.
     private func waitForAgent(_ session: Session, _ provider: any SandboxProvider) async throws {
         guard let agent = try await client(session, provider) else {
             throw ServerError(.operationFailed, "the secret of the session's sandbox is lost")
         }
         let start = ContinuousClock.now
+        // Looking at a sandbox takes much longer than asking its agent.
+        var nextLook = start + Self.lookInterval
         while case let waited = start.duration(to: .now), waited < Self.agentPatience {
             if let health = try? await agent.health() {
                 if health.connected { return }
                 // Trying again would not help: the data and the source stay what they are.
                 if let error = health.error { throw ServerError.conflict(error) }
-            } else if case let sandbox = try await provider.sandbox(of: session.id), sandbox?.status != .running {
-                throw SandboxError(.startFailed, sandbox?.error ?? "the sandbox ended while it was starting")
+            } else if nextLook < .now {
+                let sandbox = try await provider.sandbox(of: session.id)
+                guard sandbox?.status == .running else {
+                    throw SandboxError(.startFailed, sandbox?.error ?? "the sandbox ended while it was starting")
+                }
+                nextLook = .now + Self.lookInterval
             }
-            try await Task.sleep(for: min(max(waited / 10, .milliseconds(2)), .milliseconds(250)))
+            try await Task.sleep(for: min(max(waited / 20, .milliseconds(1)), .milliseconds(250)))
         }
         throw SandboxError(.timedOut, "the sandbox's agent did not get ready in time")
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotAgentAPI
+import DiscobotGit
 package import DiscobotModel
 import DiscobotSandbox
 package import DiscobotStore
@@ -121,8 +122,8 @@ package struct RunTurnJob: JobHandler {
 
     /// Starts the turn unless it is known to have begun, and stores its chunks as they come.
     private func converse(with agent: AgentClient, _ id: ID<Turn>, _ payload: Payload) async throws {
-        let (turn, request) = try await store.read { try Self.request(id, payload, $0) }
-        if turn.chunkCount == 0 { try await start(request, with: agent) }
+        let (turn, request, repository) = try await store.read { try Self.request(id, payload, $0) }
+        if turn.chunkCount == 0 { try await start(request, in: repository, with: agent) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await agent.follow(id.rawValue, after: turn.chunkCount) { batch in
@@ -138,10 +139,15 @@ package struct RunTurnJob: JobHandler {
     }
 
     /// An agent that still works on a turn that has ended here is stopped first.
-    private func start(_ request: StartRequest, with agent: AgentClient) async throws {
+    private func start(_ request: StartRequest, in repository: String?, with agent: AgentClient) async throws {
+        let identity = await Self.identity(of: repository)
         for isLast in [false, true] {
             do {
-                _ = try await agent.start(request, credentials: credentials.variables(for: request.agent.type))
+                _ = try await agent.start(
+                    request,
+                    credentials: credentials.variables(for: request.agent.type),
+                    identity: identity
+                )
                 return
             } catch let error as AgentError where error.code == .refused(status: 409) && !isLast {
                 _ = try? await agent.cancel()
@@ -153,7 +159,7 @@ package struct RunTurnJob: JobHandler {
         _ id: ID<Turn>,
         _ payload: Payload,
         _ transaction: Transaction
-    ) throws -> (Turn, StartRequest) {
+    ) throws -> (Turn, StartRequest, repository: String?) {
         guard let turn = try transaction.turn(id),
             let session = try transaction.session(payload.sessionId, of: payload.projectId),
             let message = try transaction.message(turn.messageID, of: session.id)
@@ -162,14 +168,23 @@ package struct RunTurnJob: JobHandler {
         return (
             turn,
             StartRequest(
-                messages: [try UIMessage(message)],
+                messages: [CommitPrompt.expanded(try UIMessage(message), for: agent.agentType, session)],
                 completionId: turn.id.rawValue,
                 model: turn.options.model,
                 reasoning: turn.options.reasoning,
                 mode: turn.options.mode,
                 agent: AgentSettings(agent)
-            )
+            ),
+            session.workspacePath
         )
+    }
+
+    /// Who commits in the workspace commits in its sessions.
+    private static func identity(of repository: String?) async -> [(String, String)] {
+        guard let repository, let user = try? await GitRepository.identity(in: repository) else { return [] }
+        return [(AgentHeader.gitUserName, user.name), (AgentHeader.gitUserEmail, user.email)].filter { _, value in
+            !value.isEmpty && value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+        }
     }
 }
 

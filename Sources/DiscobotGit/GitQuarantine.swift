@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+
+/// A repository of its own, in which commits from elsewhere are checked and moved while the real one sees nothing of
+/// it. It borrows the real one's objects, and has neither its configuration nor anybody's: no filter, hook or merge
+/// program runs here. Its working tree stays empty.
+package struct GitQuarantine: Sendable {
+    /// What commits from elsewhere may come to.
+    package enum Limit {
+        /// Bytes of a pack.
+        package static let pack = 512 << 20
+        static let commits = 10_000
+        static let objects = 500_000
+        /// Bytes of one file.
+        static let file = 100 << 20
+        /// Bytes of all objects, unpacked.
+        static let total = 4 << 30
+    }
+
+    package let directory: String
+    let command: GitCommand
+
+    /// Makes one at `directory`, in the place of what is there.
+    ///
+    /// - Parameters:
+    ///   - original: runs in the real repository.
+    ///   - committer: of commits that are moved.
+    package static func make(
+        at directory: String,
+        for original: GitCommand,
+        committer: GitIdentity
+    ) async throws -> GitQuarantine {
+        let quarantine = GitQuarantine(directory, original, committer)
+        quarantine.discard()
+        let answers = try await original.run(["rev-parse", "--show-object-format", "--git-path", "objects"]).text
+            .split(separator: "\n", maxSplits: 1).map(\.trimmed)
+        guard answers.count == 2, let top = original.directory else {
+            throw GitError(.failed, "the repository does not say where its objects are")
+        }
+        let objects = answers[1].isAbsolutePath ? answers[1] : "\(top)/\(answers[1])"
+        try await quarantine.create(format: answers[0], objects: objects)
+        return quarantine
+    }
+
+    private init(_ directory: String, _ original: GitCommand, _ committer: GitIdentity) {
+        self.directory = directory
+        let own = [
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            // What a pack claims to hold is not believed without end.
+            "GIT_ALLOC_LIMIT": "1g",
+        ]
+        command = GitCommand(
+            directory: directory,
+            environment: original.environment.adding(own.merging(committer.variables) { $1 })
+        )
+    }
+
+    private func create(format: String, objects: String) async throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+            let format = format == "sha1" ? [] : ["--object-format=\(format)"]
+            _ = try await command.run(["init", "--quiet", "--template=", "-b", "quarantine"] + format)
+            for name in ["info", "objects/info"] {
+                try FileManager.default.createDirectory(atPath: git(name), withIntermediateDirectories: true)
+            }
+            try (objects + "\n").write(toFile: git("objects/info/alternates"), atomically: false, encoding: .utf8)
+            // Nothing matches, so that no file is written but those in conflict.
+            try "/.discobot/nothing\n".write(toFile: git("info/sparse-checkout"), atomically: false, encoding: .utf8)
+        } catch let error as GitError {
+            throw error
+        } catch {
+            throw GitError(.storageFull, "there is no room to look at commits: \(error)")
+        }
+    }
+
+    private func git(_ name: String) -> String { "\(directory)/.git/\(name)" }
+
+    /// Where a pack may be put before it is taken in.
+    package var packFile: String { git("incoming.pack") }
+
+    /// Takes in the pack at ``packFile``: each object is checked, and must be whole. Throws ``GitError``.
+    package func takePack() async throws {
+        _ = try await command.run(
+            ["index-pack", "--stdin", "--fix-thin", "--strict", "--max-input-size=\(Limit.pack)"],
+            files: .init(input: packFile),
+            timeout: .seconds(600)
+        )
+        try? FileManager.default.removeItem(atPath: packFile)
+    }
+
+    /// Copies commits into a repository, where refs keep them.
+    func release(_ commits: [(commit: String, ref: String)], to target: GitCommand) async throws {
+        var refspecs: [String] = []
+        for (number, item) in commits.enumerated() {
+            _ = try await command.run(["update-ref", "refs/heads/release\(number)", item.commit])
+            refspecs.append("+refs/heads/release\(number):\(item.ref)")
+        }
+        _ = try await target.run(
+            [
+                "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-prune",
+                "--no-recurse-submodules", "--", directory,
+            ] + refspecs,
+            timeout: .seconds(600)
+        )
+    }
+
+    package func discard() {
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+}
+
+/// Some commits of a line of development.
+package struct GitCommitRange: Sendable, Equatable {
+    /// The last one.
+    package let head: String
+    /// Oldest first.
+    package let commits: [String]
+    /// What the oldest is based on; nil for a first commit.
+    package let base: String?
+    /// Those with more than one parent.
+    package let merges: [String]
+}
+
+extension GitQuarantine {
+    /// The commits that lead to `head` beyond those in `excluded`; nil for none. Throws `.tooLarge`.
+    package func commits(to head: String, beyond excluded: [String]) async throws -> GitCommitRange? {
+        let output = try await command.run(
+            ["rev-list", "--parents", "--topo-order", "--reverse", "--max-count=\(Limit.commits + 1)", head, "--not"]
+                + excluded
+        )
+        let lines = output.text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+        guard let oldest = lines.first else { return nil }
+        guard lines.count <= Limit.commits else {
+            throw GitError(.tooLarge, "the session has more than \(Limit.commits) commits")
+        }
+        try await checkSizes(head, excluded)
+        return GitCommitRange(
+            head: head,
+            commits: lines.compactMap(\.first),
+            base: oldest.dropFirst().first,
+            merges: lines.filter { $0.count > 2 }.compactMap(\.first)
+        )
+    }
+
+    /// Sizes are those that objects say of themselves; git has compared them with what they hold.
+    private func checkSizes(_ head: String, _ excluded: [String]) async throws {
+        let objects = try await command.run(
+            ["rev-list", "--objects", "--no-object-names", head, "--not"] + excluded,
+            timeout: .seconds(300)
+        )
+        let sizes = try await command.run(
+            ["cat-file", "--batch-check=%(objectsize)"],
+            input: objects.bytes,
+            timeout: .seconds(300)
+        ).text.split(separator: "\n").map { Int($0) ?? .max }
+        guard sizes.count <= Limit.objects else {
+            throw GitError(.tooLarge, "the session's commits have more than \(Limit.objects) objects")
+        }
+        guard sizes.allSatisfy({ $0 <= Limit.file }) else {
+            throw GitError(.tooLarge, "a file of the session's commits has more than \(Limit.file >> 20) MiB")
+        }
+        guard sizes.reduce(0, +) <= Limit.total else {
+            throw GitError(.tooLarge, "the session's commits have more than \(Limit.total >> 30) GiB of files")
+        }
+    }
+}

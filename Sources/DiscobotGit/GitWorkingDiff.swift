@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FoundationEssentials
+import Glibc
+
+/// What a working copy has that a commit has not, files included that git does not know yet.
+///
+/// The repository's own index stays as it is: git is given a copy, in which it may note the new files.
+package struct GitWorkingDiff: Sendable {
+    /// So many bytes of patches are read.
+    package static let patchLimit = 16 << 20
+    /// Files above this are compared as binary ones, which takes no memory.
+    private static let largestText = "16m"
+
+    private let command: GitCommand
+    private let directory: String
+    private let index: String
+
+    /// - Parameters:
+    ///   - command: runs in the top directory of the working copy.
+    ///   - index: a path where the copy of the index may be meanwhile.
+    package init(_ command: GitCommand, directory: String, index: String) {
+        self.command = command
+        self.directory = directory
+        self.index = index
+    }
+
+    /// The changed files, in the order of git, and whether there are more, or more patches, than are told.
+    package struct Changes: Sendable, Equatable {
+        package let files: [GitFileDiff]
+        package let isCut: Bool
+    }
+
+    /// Compares with where the working copy left `bases`, the first that it has, or else with nothing.
+    /// Throws ``GitError``.
+    package func changes(
+        since bases: [String],
+        path: String? = nil,
+        includingPatches: Bool = true
+    ) async throws -> Changes {
+        let path = try path.map { try GitPath($0).string }
+        defer { removeIndex() }
+        try copyIndex()
+        async let base = base(bases)
+        try await noteNewFiles(path)
+        let since = try await base
+        guard let path else { return try await diff(since, [], includingPatches) }
+        let found = try await diff(since, [path], includingPatches)
+        // Seen alone, a file with a new name is a new file.
+        guard found.files.count == 1, found.files[0].status == .added else { return found }
+        try await noteNewFiles(nil)
+        let moves = try await diff(since, [], false, ["--diff-filter=R"])
+        guard let move = moves.files.first(where: { $0.path == path }) else { return found }
+        return try await diff(since, [move.oldPath, path], includingPatches)
+    }
+
+    private func diff(
+        _ base: String,
+        _ paths: [String],
+        _ includesPatches: Bool,
+        _ options: [String] = []
+    ) async throws -> Changes {
+        let output = try await run(
+            ["-c", "core.bigFileThreshold=\(Self.largestText)", "diff"] + (includesPatches ? ["--patch"] : [])
+                + GitRepository.commonDiffOptions + options + [base, "--"] + paths,
+            limit: 2 * Self.patchLimit,
+            isCut: true
+        )
+        return Changes(files: try GitDiffParser.parse(output.bytes, isCut: output.isCut), isCut: output.isCut)
+    }
+
+    private func base(_ bases: [String]) async throws -> String {
+        for base in bases {
+            try GitRepository.check(base)
+            let output = try await command.run(["merge-base", "HEAD", base], acceptedExitCodes: [0, 1, 128])
+            if output.exitCode == 0 { return output.line }
+            // They have nothing in common, or there is no commit yet.
+            let itself = try await command.run(
+                ["rev-parse", "-q", "--verify", "--end-of-options", "\(base)^{commit}"],
+                acceptedExitCodes: [0, 1, 128]
+            )
+            if itself.exitCode == 0 { return itself.line }
+        }
+        return try await command.run(["hash-object", "-t", "tree", "/dev/null"]).line
+    }
+
+    private func noteNewFiles(_ path: String?) async throws {
+        // A path that is ignored or gone is refused, and has nothing to be noted.
+        _ = try await run(
+            ["add", "--intent-to-add", "--", path ?? "."],
+            acceptedExitCodes: path == nil ? [0, 1] : [0, 1, 128]
+        )
+    }
+
+    private func run(
+        _ arguments: [String],
+        limit: Int = 1 << 20,
+        isCut: Bool = false,
+        acceptedExitCodes: Set<Int32> = [0]
+    ) async throws -> GitOutput {
+        try await command.run(
+            arguments,
+            files: .init(isOutputCut: isCut),
+            variables: ["GIT_INDEX_FILE": index],
+            outputLimit: limit,
+            acceptedExitCodes: acceptedExitCodes
+        )
+    }
+
+    private func copyIndex() throws {
+        let original = "\(directory)/.git/index"
+        // Without a commit there is none.
+        guard FileManager.default.fileExists(atPath: original) else { return }
+        do {
+            try FileManager.default.copyItem(atPath: original, toPath: index)
+        } catch {
+            throw GitError(.failed, "git's index could not be copied: \(error)")
+        }
+    }
+
+    private func removeIndex() {
+        unlink(index)
+        unlink(index + ".lock")
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotAgentAPI
+package import DiscobotModel
+package import DiscobotSandbox
+package import DiscobotStore
+package import DiscobotTunnel
+import FoundationEssentials
+package import NIOCore
+
+/// The terminals of sessions, which their sandboxes hold: one for each user.
+package struct TerminalService: Sendable {
+    private let store: Store
+    private let sandboxes: SandboxService
+
+    package init(store: Store, sandboxes: SandboxService) {
+        self.store = store
+        self.sandboxes = sandboxes
+    }
+
+    /// Whose terminal.
+    package struct Target: Sendable {
+        let session: ID<Session>
+        let project: ID<Project>
+        let user: ID<User>
+
+        package init(session: ID<Session>, project: ID<Project>, user: ID<User>) {
+            self.session = session
+            self.project = project
+            self.user = user
+        }
+    }
+
+    /// A terminal that somebody may look at now.
+    package struct Connection: Sendable {
+        let target: Target
+        let agent: AgentClient
+        let tunnel: ByteTunnel
+    }
+
+    /// The state of the sandbox that a terminal would be in.
+    package enum Status: Sendable {
+        case notCreated
+        case unavailable(String)
+        case sandbox(Sandbox)
+    }
+
+    /// Connects to the terminal; its sandbox is started when it does not run, and so is its shell.
+    ///
+    /// Throws `notFound` for an unknown session, `forbidden` when root is not to be had, `unavailable` when the sandbox
+    /// takes too long.
+    package func connect(
+        to target: Target,
+        size: TerminalSize,
+        root: Bool,
+        on eventLoop: any EventLoop
+    ) async throws -> Connection {
+        _ = try await session(target)
+        let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
+        return try await translatingSandboxErrors {
+            let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
+            return Connection(target: target, agent: agent, tunnel: tunnel)
+        }
+    }
+
+    /// Carries messages between somebody and a terminal until one of them ends.
+    @concurrent
+    package func relay(_ connection: Connection, to viewer: WebSocket) async throws {
+        let id = connection.target.session
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            // An open terminal keeps its sandbox.
+            group.addTask { [store] in
+                while true {
+                    try await store.write { try $0.touch(id) }
+                    try await Task.sleep(for: .seconds(60))
+                }
+            }
+            let exitCode = try await TerminalRelay.run(viewer, over: connection.tunnel)
+            group.cancelAll()
+            if let exitCode { try await remember(connection, exitCode) }
+        }
+    }
+
+    /// The output of a shell that has ended, and that it has.
+    private func remember(_ connection: Connection, _ exitCode: Int) async throws {
+        let target = connection.target
+        let shown = try? await connection.agent.terminalState(of: target.user.rawValue)
+        try await store.write { transaction in
+            if let shown, !shown.isRunning, !shown.output.isEmpty {
+                try transaction.append(entry(TerminalEntry.output, shown.output, of: target))
+            }
+            try transaction.append(entry(TerminalEntry.system, "shell exited", exitCode, of: target))
+        }
+    }
+
+    private func entry(_ kind: String, _ content: String, _ exitCode: Int? = nil, of target: Target) -> TerminalEntry {
+        TerminalEntry(
+            id: UUID().uuidString.lowercased(),
+            sessionID: target.session,
+            kind: kind,
+            content: content,
+            exitCode: exitCode
+        )
+    }
+
+    /// What has happened in the session's terminals, the newest first: what the user's own shows now, then the shells that
+    /// have ended. Starts nothing.
+    package func history(of target: Target, limit: Int) async throws -> [TerminalEntry] {
+        let session = try await session(target)
+        var entries = try await store.read { try $0.terminalHistory(of: target.session, limit: limit) }
+        if let agent = try? await sandboxes.runningAgent(of: session),
+            let state = try? await agent.terminalState(of: target.user.rawValue), state.isRunning, !state.output.isEmpty
+        {
+            entries.insert(
+                TerminalEntry(id: "now", sessionID: session.id, kind: TerminalEntry.output, content: state.output),
+                at: 0
+            )
+        }
+        return Array(entries.prefix(limit))
+    }
+
+    package func status(of target: Target) async throws -> Status {
+        let session = try await session(target)
+        guard let name = session.sandboxProvider else { return .notCreated }
+        do {
+            let sandbox = try await sandboxes.providers.provider(named: name).sandbox(of: session.id)
+            return sandbox.map(Status.sandbox) ?? .notCreated
+        } catch let error as SandboxError {
+            return .unavailable(error.message)
+        }
+    }
+
+    private func session(_ target: Target) async throws -> Session {
+        let session = try await store.read { try $0.session(target.session, of: target.project) }
+        guard let session else { throw ServerError.notFound("Session not found") }
+        return session
+    }
+}

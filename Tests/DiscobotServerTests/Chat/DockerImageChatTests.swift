@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTestSupport
+import Dispatch
+import Foundation
+import Synchronization
+import Testing
+
+/// Sessions whose image is missing, on its way, or another one than before.
+@Suite(.timeLimit(.minutes(5)), .serialized)
+struct DockerImageChatTests {
+    private func with(
+        _ image: String,
+        host: String? = nil,
+        _ body: (ChatFixture, DockerEngine) async throws -> Void
+    ) async throws {
+        let engine = try await DockerEngine.shared()
+        let setting = ChatFixture.Setting(
+            provider: "docker",
+            environment: ["DOCKER_HOST": host ?? engine.host, "SANDBOX_IMAGE": image]
+        )
+        try await ChatFixture.with(setting) { try await body($0, engine) }
+    }
+
+    private func status(_ session: String, _ fixture: ChatFixture) async throws -> String? {
+        try await fixture.client.get("/api/projects/local/sessions/\(session)").json["status"].string
+    }
+
+    /// Gives the tests' image another name, with a variable of its own.
+    private func build(_ image: String, version: Int, _ engine: DockerEngine) async throws {
+        try await Shell.run(
+            #"""
+            container=$(docker -H "$0" create "$1" true)
+            docker -H "$0" commit --change "ENV VERSION=$3" "$container" "$2"
+            docker -H "$0" rm "$container"
+            """#,
+            engine.host,
+            DockerEngine.image,
+            image,
+            String(version)
+        )
+    }
+
+    @Test func `an image that was rebuilt replaces sandboxes, with their data and never in mid-turn`() async throws {
+        let image = "discobot-local/rebuilt-\(UUID().uuidString.prefix(8).lowercased()):1"
+        try await build(image, version: 1, try await DockerEngine.shared())
+        try await with(image) { fixture, engine in
+            let idle = fixture.newSession()
+            let busy = fixture.newSession()
+            let script = "echo kept > file; echo $VERSION"
+            #expect(try await fixture.talk(script, in: idle).text == "1\n")
+            #expect(try await fixture.talk(script, in: busy).text == "1\n")
+            let progress = Progress()
+            async let answer = fixture.talk(ChatFixture.numbers(400), in: busy, progress: progress)
+            await progress.reach(20)
+            try await build(image, version: 2, engine)
+            try await fixture.restartServer()
+            _ = try await fixture.client.session(idle, becoming: ["stopped"])
+            let whole = try await answer
+            try await whole.expectNumbers(400)
+            #expect(whole.types.last == "finish")
+            _ = try await fixture.client.session(busy, becoming: ["stopped"])
+            for session in [idle, busy] {
+                #expect(try await fixture.talk("cat file; echo $VERSION", in: session).text == "kept\n2\n")
+            }
+            try await fixture.restartServer()
+            #expect(try await fixture.talk("echo $VERSION", in: idle).text == "2\n")
+        }
+        try await DockerEngine.shared().docker("rmi", "-f", image)
+    }
+
+    @Test func `a session that waits for its image says so, and how far that is`() async throws {
+        let engine = try await DockerEngine.shared()
+        let image = "registry.test/\(UUID().uuidString.prefix(8).lowercased()):1"
+        try await engine.docker("tag", DockerEngine.image, image)
+        let isPulled = Mutex(false)
+        let end = DispatchSemaphore(value: 0)
+        try await TemporaryDirectory.with { directory in
+            let stub = try StubDockerEngine(in: directory, before: String(engine.host.dropFirst(7))) { request in
+                if request.hasPrefix("POST /images/create") {
+                    return .live { write in
+                        let line = #"{"status":"Downloading","id":"a","progressDetail":{"current":10,"total":40}}"#
+                        write(StubDockerEngine.streamHead + line + "\n")
+                        end.wait()
+                        isPulled.withLock { $0 = true }
+                    }
+                }
+                guard request == "GET /images/\(image)/json", !isPulled.withLock({ $0 }) else { return nil }
+                return .json(404, #"{"message":"no such image"}"#)
+            }
+            defer { stub.close() }
+            try await with(image, host: "unix://\(stub.path)") { fixture, _ in
+                let session = fixture.newSession()
+                async let answer = fixture.talk("echo there", in: session)
+                _ = try await fixture.client.session(session, becoming: ["pulling_image"])
+                let told: JSON = try await fixture.client.follow("/api/projects/local/events?after=0") { event in
+                    event.data["data"]["bytesDownloaded"].int == 10 ? event.data["data"] : nil
+                }
+                #expect(told["id"].string == "docker-pull")
+                #expect(told["totalBytes"].int == 40)
+                end.signal()
+                #expect(try await answer.text == "there\n")
+                #expect(stub.requests.filter { $0.hasPrefix("POST") && $0.contains("/images/create") }.count == 1)
+            }
+        }
+        try await engine.docker("rmi", image)
+    }
+
+    @Test(arguments: [
+        ("discobot-local/absent:1", ["discobot-local/absent:1", "./dev image"]),
+        ("127.0.0.1:9/absent:1", ["127.0.0.1:9/absent:1", "connection refused", "Let the engine reach 127.0.0.1:9"]),
+        ("registry.invalid/absent:1", ["registry.invalid/absent:1", "Let the engine reach registry.invalid"]),
+    ])
+    func `a session whose image cannot be had says why`(image: String, parts: [String]) async throws {
+        try await with(image) { fixture, _ in
+            let session = fixture.newSession()
+            let answer = try await fixture.talk("echo x", in: session)
+            let status = try await fixture.client.session(session, becoming: ["error"])
+            for part in parts {
+                #expect(answer.error?.contains(part) == true, "\(answer.error ?? "")")
+                #expect(status["errorMessage"].string?.contains(part) == true)
+            }
+        }
+    }
+
+    @Test func `a session whose image is refused says why`() async throws {
+        let engine = try await DockerEngine.shared()
+        try await TemporaryDirectory.with { directory in
+            let stub = try StubDockerEngine(in: directory, before: String(engine.host.dropFirst(7))) { request in
+                guard request.hasPrefix("POST /images/create") else { return nil }
+                return .json(500, #"{"message":"Head \"https://registry.test/v2/a\": no basic auth credentials"}"#)
+            }
+            defer { stub.close() }
+            try await with("registry.test/a:1", host: "unix://\(stub.path)") { fixture, _ in
+                let session = fixture.newSession()
+                _ = try await fixture.talk("echo x", in: session)
+                let message = try await fixture.client.session(session, becoming: ["error"])["errorMessage"].string
+                for part in ["registry.test/a:1", "no basic auth credentials", "docker login registry.test"] {
+                    #expect(message?.contains(part) == true, "\(message ?? "")")
+                }
+            }
+        }
+    }
+}
