@@ -28,6 +28,7 @@ package struct Workspace: Sendable, Equatable {
     /// Name of the sandbox provider; empty for the server's default.
     package let provider: String
     package var network: Network
+    package var limits: Limits
     package var status: WorkspaceStatus
     package var errorMessage: String?
     package var commit: String?
@@ -42,6 +43,7 @@ package struct Workspace: Sendable, Equatable {
         sourceType: SourceType,
         provider: String,
         network: Network = .internet,
+        limits: Limits = Limits(),
         status: WorkspaceStatus,
         errorMessage: String?,
         commit: String?,
@@ -55,6 +57,7 @@ package struct Workspace: Sendable, Equatable {
         self.sourceType = sourceType
         self.provider = provider
         self.network = network
+        self.limits = limits
         self.status = status
         self.errorMessage = errorMessage
         self.commit = commit

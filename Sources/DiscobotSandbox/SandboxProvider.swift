@@ -48,11 +48,32 @@ package struct SandboxSpecification: Sendable, Equatable, Codable {
         package var memoryMegabytes: Int?
         package var processes: Int?
         package var fileMegabytes: Int?
+        /// How many processors' time.
+        package var cpus: Double?
+        /// Size of `/dev/shm`, `/tmp` and `/var/tmp` each; nil is the provider's own choice.
+        package var sharedMegabytes: Int?
+        /// What may be written to disk, in data and root each.
+        package var diskMegabytes: Int?
 
         package init(memoryMegabytes: Int? = nil, processes: Int? = nil, fileMegabytes: Int? = nil) {
             self.memoryMegabytes = memoryMegabytes
             self.processes = processes
             self.fileMegabytes = fileMegabytes
+        }
+
+        /// With what a workspace says in place of these.
+        package func overridden(by limits: Workspace.Limits) -> Limits {
+            var result = self
+            func set<Value: Numeric>(_ field: WritableKeyPath<Limits, Value?>, _ value: Value?) {
+                if let value { result[keyPath: field] = value == .zero ? nil : value }
+            }
+            set(\.memoryMegabytes, limits.memoryMb)
+            set(\.processes, limits.processes)
+            set(\.fileMegabytes, limits.fileMb)
+            set(\.cpus, limits.cpus)
+            set(\.sharedMegabytes, limits.shmMb)
+            set(\.diskMegabytes, limits.diskMb)
+            return result
         }
     }
 

@@ -218,6 +218,20 @@ package final class DockerEngine: Sendable {
         return try await Shell.run(#"nsenter --net="$0" sh -ec "$1""#, try await networkNamespace(), script)
     }
 
+    /// Makes a small file system where the engine sees it; returns its path. It is gone with the engine.
+    package func mountMemory(_ name: String, megabytes: Int) async throws -> String {
+        guard let directory else { throw Shell.Failed(description: "that engine is not the tests' own") }
+        let path = "\(directory)/\(name)"
+        let process = try await Shell.run(#"pgrep -o -f -- "\#(kind.mark)""#, directory)
+        try await Shell.run(
+            #"mkdir "$0" && nsenter --mount="/proc/$2/ns/mnt" mount -t tmpfs -o "size=$1m" tmpfs "$0""#,
+            path,
+            String(megabytes),
+            process.trimmingCharacters(in: .whitespacesAndNewlines)
+        )
+        return path
+    }
+
     /// As a file that can be entered.
     package func networkNamespace() async throws -> String {
         guard let directory else { return "/proc/self/ns/net" }

@@ -88,7 +88,7 @@ package final class StubDockerEngine: Sendable {
         let parts = head.prefix { $0 != "\r\n" }.split(separator: " ")
         let isPing = parts.count > 1 && parts[1] == "/_ping"
         let path = parts.count > 1 && parts[1].hasPrefix("/v") ? parts[1].dropFirst(2).drop { $0 != "/" } : parts[1]
-        let answer =
+        let answer: Answer? =
             switch path {
             case _ where engine != nil: answer("\(parts[0]) \(path)")
             case _ where isPing: .raw(Self.ping)

@@ -96,8 +96,9 @@ extension ServerOptions {
         docker.isCacheEnabled = try environment.bool("CACHE_ENABLED") ?? docker.isCacheEnabled
         docker.isRootReadOnly = try environment.bool("SANDBOX_READ_ONLY") ?? docker.isRootReadOnly
         docker.hasOwnAgent = try environment.bool("SANDBOX_IMAGE_AGENT")
-        docker.cpus = try environment.integer("SANDBOX_CPUS", in: 0...4096).flatMap { $0 == 0 ? nil : Double($0) }
-        docker.sharedMegabytes = try environment.integer("SANDBOX_SHM_MB", in: 1...1 << 20) ?? docker.sharedMegabytes
+        limits.cpus = try environment.integer("SANDBOX_CPUS", in: 0...4096).flatMap { $0 == 0 ? nil : Double($0) }
+        limits.sharedMegabytes = try environment.integer("SANDBOX_SHM_MB", in: 1...1 << 20)
+        limits.diskMegabytes = try limit("SANDBOX_DISK_MB", atLeast: 16, environment, nil)
     }
 
     /// 0 is no limit. Less than `minimum`, and not even the runtime would start.

@@ -9,7 +9,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)))
 struct WorkspaceRoutesTests {
     private static let path = "/api/projects/local/workspaces"
-    private static let keys: Set = ["id", "path", "sourceType", "provider", "network", "status", "sessions"]
+    private static let keys: Set = ["id", "path", "sourceType", "provider", "network", "limits", "status", "sessions"]
 
     @Test
     func `makes a workspace of a local repository`() async throws {

@@ -72,20 +72,23 @@ struct ServerOptionsTests {
 
     @Test
     func `every setting of containers is read`() throws {
-        let docker = try options([
+        let all = try options([
             "DOCKER_HOST": "tcp://engine.test:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs",
             "DOCKER_CONFIG": "/docker", "DOCKER_NETWORK": "own", "SANDBOX_IMAGE": "debian:12", "SANDBOX_CPUS": "2",
             "SANDBOX_SHM_MB": "64", "SANDBOX_READ_ONLY": "false", "SANDBOX_RUNTIME": "runsc", "CACHE_ENABLED": "false",
             "LOCAL_AGENT_BINARY": "/opt/agent", "SANDBOX_DIR": "/srv/sandboxes",
-        ]).docker
+            "SANDBOX_DISK_MB": "1024",
+        ])
+        let docker = all.docker
         #expect(
             docker.address == .tcp(host: "engine.test", port: 2376, certificates: "/certs", isVerified: true)
         )
         #expect(docker.settingsDirectory == "/docker")
         #expect(docker.network == "own")
         #expect(docker.image == "debian:12")
-        #expect(docker.cpus == 2)
-        #expect(docker.sharedMegabytes == 64)
+        #expect(all.limits.cpus == 2)
+        #expect(all.limits.sharedMegabytes == 64)
+        #expect(all.limits.diskMegabytes == 1024)
         #expect(docker.isRootReadOnly == false)
         #expect(docker.runtime == "runsc")
         #expect(!docker.isCacheEnabled)
@@ -94,7 +97,7 @@ struct ServerOptionsTests {
         let standard = try options([:]).docker
         #expect(standard.address == .unix(path: "/var/run/docker.sock"))
         #expect(standard.image == "discobot-local/sandbox:latest")
-        #expect(standard.cpus == nil)
+        #expect(try options([:]).limits == .init(memoryMegabytes: 8192, processes: 4096))
         #expect(standard.isRootReadOnly == nil && standard.isCacheEnabled)
     }
 

@@ -27,7 +27,7 @@ struct WorkspaceRoutes: Sendable {
                 .project(
                     .put,
                     "/workspaces/{workspaceId}",
-                    "Change the path, the display name or the network",
+                    "Change the path, the display name, the network or the limits",
                     id,
                     body: ["displayName": "My repository"],
                     use: update
@@ -57,6 +57,7 @@ struct WorkspaceRoutes: Sendable {
         let sourceType: String
         let provider: String
         let network: String
+        let limits: Workspace.Limits
         let status: String
         let errorMessage: String?
         let commit: String?
@@ -72,6 +73,7 @@ struct WorkspaceRoutes: Sendable {
             sourceType: workspace.sourceType.rawValue,
             provider: workspace.provider,
             network: workspace.network.rawValue,
+            limits: workspace.limits,
             status: workspace.status.rawValue,
             errorMessage: workspace.errorMessage,
             commit: workspace.commit,
@@ -94,6 +96,7 @@ struct WorkspaceRoutes: Sendable {
         let sourceType: String?
         let provider: String?
         let network: String?
+        let limits: LimitsRequest?
     }
 
     private func create(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -104,6 +107,7 @@ struct WorkspaceRoutes: Sendable {
             sourceType: try body.sourceType.map(Workspace.SourceType.init(checking:)),
             provider: body.provider ?? "",
             network: try body.network.map(Workspace.Network.init(checking:)) ?? .internet,
+            limits: body.limits?.limits ?? Workspace.Limits(),
             in: project
         )
         return try .json(response(workspace), status: .created)
@@ -119,6 +123,8 @@ struct WorkspaceRoutes: Sendable {
         let path: String?
         let displayName: Patch<String>
         let network: String?
+        /// Null takes all of them back.
+        let limits: Patch<LimitsRequest>
     }
 
     private func update(_ request: APIRequest, project: ID<Project>) async throws -> Response {
@@ -126,7 +132,8 @@ struct WorkspaceRoutes: Sendable {
         let changes = WorkspaceService.Changes(
             path: body.path,
             displayName: body.displayName.nonEmptyChange,
-            network: try body.network.map(Workspace.Network.init(checking:))
+            network: try body.network.map(Workspace.Network.init(checking:)),
+            limits: body.limits.change.map { $0?.limits ?? Workspace.Limits() }
         )
         return try .json(response(await workspaces.update(request.id("workspaceId"), of: project, changes)))
     }

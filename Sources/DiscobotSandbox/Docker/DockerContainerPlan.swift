@@ -96,7 +96,11 @@ struct DockerContainerPlan {
             // Both the same is no swap.
             fields += [("Memory", .number(Int64(megabytes) << 20)), ("MemorySwap", .number(Int64(megabytes) << 20))]
         }
-        if let cpus = configuration.cpus { fields.append(("NanoCpus", .number(Int64(cpus * 1e9)))) }
+        // What cannot be written needs no limit.
+        if let disk = limits.diskMegabytes, !isRootReadOnly {
+            fields.append(("StorageOpt", ["size": .string("\(disk)m")]))
+        }
+        if let cpus = limits.cpus { fields.append(("NanoCpus", .number(Int64(cpus * 1e9)))) }
         if let runtime = configuration.runtime { fields.append(("Runtime", .string(runtime))) }
         if let namespace = users.namespace { fields.append(("UsernsMode", .string(namespace))) }
         if passage == .port { fields.append(("PortBindings", Self.portBindings)) }
@@ -126,7 +130,7 @@ struct DockerContainerPlan {
 
     private var sharedBytes: Int {
         let memory = specification.limits.memoryMegabytes.map { $0 / 4 } ?? .max
-        return min(configuration.sharedMegabytes, memory) << 20
+        return min(specification.limits.sharedMegabytes ?? configuration.sharedMegabytes, memory) << 20
     }
 
     /// What programs may write besides data and cache when the root is read-only.

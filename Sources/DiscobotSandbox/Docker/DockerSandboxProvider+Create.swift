@@ -69,7 +69,26 @@ extension DockerSandboxProvider {
         }
     }
 
+    /// Engines refuse such a limit where their storage cannot keep it.
+    private static func limitingDisk<Value>(to megabytes: Int?, _ body: () async throws -> Value) async throws -> Value
+    {
+        do {
+            return try await body()
+        } catch let error as DockerError where megabytes != nil && error.isRefusal {
+            guard ["quota", "storage-opt", "size"].contains(where: { error.message.contains($0) }) else { throw error }
+            throw SandboxError(
+                .resourceLimit,
+                "the engine's storage cannot limit the disk of a sandbox: \(error.message). Take limits.diskMb from the "
+                    + "workspace and SANDBOX_DISK_MB from the settings, or keep the engine's data on XFS with pquota"
+            )
+        }
+    }
+
     private func container(_ plan: DockerContainerPlan) async throws -> String {
+        try await Self.limitingDisk(to: plan.specification.limits.diskMegabytes) { try await create(plan) }
+    }
+
+    private func create(_ plan: DockerContainerPlan) async throws -> String {
         let name = DockerName.container(plan.specification.sessionID)
         guard plan.specification.network == .internet, configuration.network == nil else {
             return try await client.createContainer(name, plan.settings)
@@ -101,7 +120,11 @@ extension DockerSandboxProvider {
             DockerLabel.session: specification.sessionID.rawValue,
             DockerLabel.project: specification.projectID.rawValue,
         ]
-        let volume = try await client.createVolume(DockerName.data(specification.sessionID), labels: labels)
+        let megabytes = specification.limits.diskMegabytes
+        let volume = try await Self.limitingDisk(to: megabytes) {
+            let name = DockerName.data(specification.sessionID)
+            return try await client.createVolume(name, labels: labels, megabytes: megabytes)
+        }
         guard volume.labels?[DockerLabel.server] == server else { throw Self.foreign(specification.sessionID) }
         return volume.name
     }

@@ -13,9 +13,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         /// A network that the user has made, in place of one for each project.
         package var network: String?
         package var isCacheEnabled = true
-        /// How many processors' time a sandbox may use; nil is no limit.
-        package var cpus: Double?
-        /// Size of `/dev/shm`, `/tmp` and `/var/tmp` each.
+        /// Size of `/dev/shm`, `/tmp` and `/var/tmp` each, where nobody says otherwise.
         package var sharedMegabytes = 1024
         /// Nil for all images but those that bring their own agent API.
         package var isRootReadOnly: Bool?

@@ -49,6 +49,7 @@ package struct WorkspaceService: Sendable {
         sourceType: Workspace.SourceType?,
         provider: String,
         network: Workspace.Network,
+        limits: Workspace.Limits = .init(),
         in project: ID<Project>
     ) async throws -> Workspace {
         let source = try sources.check(path: path, sourceType: sourceType)
@@ -62,6 +63,7 @@ package struct WorkspaceService: Sendable {
             sourceType: source.type,
             provider: provider,
             network: network,
+            limits: limits,
             status: .initializing,
             errorMessage: nil,
             commit: nil,
@@ -82,8 +84,16 @@ package struct WorkspaceService: Sendable {
         package var displayName: String??
         /// For sandboxes that are made from now on.
         package var network: Workspace.Network?
+        /// As a whole; for sandboxes that are made from now on.
+        package var limits: Workspace.Limits?
 
-        package init(path: String? = nil, displayName: String?? = nil, network: Workspace.Network? = nil) {
+        package init(
+            path: String? = nil,
+            displayName: String?? = nil,
+            network: Workspace.Network? = nil,
+            limits: Workspace.Limits? = nil
+        ) {
+            self.limits = limits
             self.path = path
             self.displayName = displayName
             self.network = network
@@ -103,6 +113,7 @@ package struct WorkspaceService: Sendable {
             guard var workspace = try transaction.workspace(id, of: project) else { throw Self.notFound }
             if let displayName = changes.displayName { workspace.displayName = displayName }
             workspace.network = changes.network ?? workspace.network
+            workspace.limits = changes.limits ?? workspace.limits
             workspace.updatedAt = .now
             guard let source, source.path != workspace.path || workspace.status == .error else {
                 try transaction.update(workspace)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import DiscobotModel
+import FoundationEssentials
 
 extension Transaction {
     /// The workspaces of a project, oldest first.
@@ -21,8 +22,8 @@ extension Transaction {
             """
             INSERT INTO workspaces (\(Workspace.columns))
             VALUES (\(workspace.id), \(workspace.projectID), \(workspace.path), \(workspace.displayName),
-                \(workspace.sourceType), \(workspace.provider), \(workspace.network), \(workspace.status),
-                \(workspace.errorMessage), \(workspace.commit), \(workspace.createdAt), \(workspace.updatedAt))
+                \(workspace.sourceType), \(workspace.provider), \(workspace.network), \(try workspace.storedLimits()),
+                \(workspace.status), \(workspace.errorMessage), \(workspace.commit), \(workspace.createdAt), \(workspace.updatedAt))
             """
         )
     }
@@ -33,8 +34,8 @@ extension Transaction {
         try execute(
             """
             UPDATE workspaces SET path = \(workspace.path), display_name = \(workspace.displayName),
-                source_type = \(workspace.sourceType), network = \(workspace.network), status = \(workspace.status),
-                error_message = \(workspace.errorMessage), commit_sha = \(workspace.commit),
+                source_type = \(workspace.sourceType), network = \(workspace.network),
+                limits = \(try workspace.storedLimits()), status = \(workspace.status), error_message = \(workspace.errorMessage), commit_sha = \(workspace.commit),
                 updated_at = \(workspace.updatedAt)
             WHERE id = \(workspace.id)
             """
@@ -57,11 +58,16 @@ extension Transaction {
 extension Workspace {
     static let columns: SQL =
         """
-        id, project_id, path, display_name, source_type, provider, network, status, error_message, commit_sha, created_at,
-        updated_at
+        id, project_id, path, display_name, source_type, provider, network, limits, status, error_message, commit_sha,
+        created_at, updated_at
         """
 
+    fileprivate func storedLimits() throws -> String {
+        limits == Limits() ? "{}" : String(decoding: try JSONEncoder().encode(limits), as: UTF8.self)
+    }
+
     fileprivate init(_ row: SQLRow) throws {
+        let limits: String = try row.value("limits")
         self.init(
             id: try row.value("id"),
             projectID: try row.value("project_id"),
@@ -70,6 +76,7 @@ extension Workspace {
             sourceType: try row.value("source_type"),
             provider: try row.value("provider"),
             network: try row.value("network"),
+            limits: limits == "{}" ? Limits() : try JSONDecoder().decode(Limits.self, from: Data(limits.utf8)),
             status: try row.value("status"),
             errorMessage: try row.value("error_message"),
             commit: try row.value("commit_sha"),

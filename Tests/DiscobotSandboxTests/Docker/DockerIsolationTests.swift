@@ -12,10 +12,9 @@ struct DockerIsolationTests {
     private static let kinds: [DockerEngine.Kind] = [.docker, .podman]
 
     @Test func `the engine confirms each protection`() async throws {
-        try await DockerFixture.with {
-            $0.cpus = 1
-        } _: { fixture in
-            let limits = SandboxSpecification.Limits(memoryMegabytes: 128, processes: 100, fileMegabytes: 10)
+        try await DockerFixture.with { fixture in
+            var limits = SandboxSpecification.Limits(memoryMegabytes: 128, processes: 100, fileMegabytes: 10)
+            limits.cpus = 1
             let id = try await fixture.run(limits: limits)
             let expected = [
                 "{{json .HostConfig.CapDrop}}": #"["ALL"]"#, "{{json .HostConfig.CapAdd}}": "null",

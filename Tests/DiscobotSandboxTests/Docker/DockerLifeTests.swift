@@ -146,6 +146,27 @@ struct DockerLifeTests {
         }
     }
 
+    private static let ends: [(String, Sandbox.Status, String?)] = [
+        ("exit 143", .stopped, nil), ("exit 137", .stopped, nil), ("exit 0", .stopped, nil),
+        ("echo no luck >&2; exit 1", .failed, "exited with code 1: no luck"),
+        ("for i in $(seq 200); do sleep 100 & done", .failed, "exited with code 2"),
+    ]
+
+    @Test(arguments: ends)
+    func `each way to end has its status`(script: String, status: Sandbox.Status, error: String?) async throws {
+        try await DockerFixture.with(script: script) { fixture in
+            _ = try await fixture.run(limits: .init(processes: 50))
+            for await change in fixture.provider.changes() where change.sandbox?.stoppedAt != nil {
+                #expect(change.sandbox?.status == status)
+                #expect(
+                    change.sandbox?.error?.hasPrefix(error ?? "") ?? (error == nil),
+                    "\(change.sandbox?.error ?? "")"
+                )
+                break
+            }
+        }
+    }
+
     @Test func `a program that cannot be run is a failed start`() async throws {
         try await DockerFixture.with {
             $0.command = ["/nonexistent/program"]

@@ -65,6 +65,14 @@ struct DockerPartsTests {
         #expect(decoded.contains(#""username":"user""#))
     }
 
+    @Test func `only what has all labels is what was asked for`() {
+        let labels = ["a": "1", "b": "x=y", "c": ""]
+        #expect(DockerClient.has(labels, ["a=1", "b=x=y", "c="]))
+        #expect(DockerClient.has(labels, []))
+        for wanted in [["a=1", "b=x"], ["a=2"], ["d=1"], ["a"]] { #expect(!DockerClient.has(labels, wanted)) }
+        #expect(!DockerClient.has(nil, ["a=1"]))
+    }
+
     @Test func `a user is added to an image's users, once`() {
         let line = "agent:x:1000:1000:agent:/h:/bin/sh"
         #expect(DockerSandboxProvider.adding(line, id: 1000, to: "root:x:0:0::/:\n") == "root:x:0:0::/:\n\(line)\n")

@@ -168,7 +168,13 @@ extension DockerClient {
     /// All with these labels, whether they run or not.
     func containers(labels: [String]) async throws -> [DockerContainerSummary] {
         let query = [("all", "1"), ("filters", Self.filters(["label": labels]))]
-        return try await value(.GET, "/containers/json", query: query, upTo: Self.maximumList)
+        let found: [DockerContainerSummary] = try await value(
+            .GET,
+            "/containers/json",
+            query: query,
+            upTo: Self.maximumList
+        )
+        return found.filter { Self.has($0.labels, labels) }
     }
 
     /// Writes a tar's files below a directory of a container, which need not have been started.
@@ -196,6 +202,15 @@ extension DockerClient {
             text += piece
         }
         return text
+    }
+
+    /// Whether something has all these labels, each as `name=value`: for some engines one of those that are asked for is
+    /// enough.
+    static func has(_ labels: [String: String]?, _ wanted: [String]) -> Bool {
+        wanted.allSatisfy { text in
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return parts.count == 2 && labels?[String(parts[0])].map { $0 == parts[1] } == true
+        }
     }
 
     /// A filter as the engine wants it: `{"label":["a"]}`.

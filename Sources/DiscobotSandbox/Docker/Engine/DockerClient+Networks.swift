@@ -50,6 +50,8 @@ extension DockerClient {
 
     /// All with these labels.
     func networks(labels: [String]) async throws -> [DockerNetwork] {
-        try await value(.GET, "/networks", query: [("filters", Self.filters(["label": labels]))])
+        let query = [("filters", Self.filters(["label": labels]))]
+        let found: [DockerNetwork] = try await value(.GET, "/networks", query: query, upTo: Self.maximumList)
+        return found.filter { Self.has($0.labels, labels) }
     }
 }

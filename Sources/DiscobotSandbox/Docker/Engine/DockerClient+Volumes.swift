@@ -23,9 +23,12 @@ struct DockerVolume: Decodable, Sendable {
 
 extension DockerClient {
     /// One that is there stays as it is; returns it.
-    func createVolume(_ name: String, labels: [String: String]) async throws -> DockerVolume {
-        let settings: JSONValue = ["Name": .string(name), "Labels": .labels(labels)]
-        let volume: DockerVolume = try await value(.POST, "/volumes/create", body: .json(settings))
+    ///
+    /// - Parameter megabytes: its size; nil for no limit.
+    func createVolume(_ name: String, labels: [String: String], megabytes: Int? = nil) async throws -> DockerVolume {
+        var settings: [(String, JSONValue)] = [("Name", .string(name)), ("Labels", .labels(labels))]
+        if let megabytes { settings.append(("DriverOpts", ["size": .string("\(megabytes)m")])) }
+        let volume: DockerVolume = try await value(.POST, "/volumes/create", body: .json(.object(settings)))
         // Engines that have just begun tell no labels here of one that was there.
         return volume.labels == labels ? volume : try await self.volume(name) ?? volume
     }
@@ -59,7 +62,7 @@ extension DockerClient {
         }
         let query = [("filters", Self.filters(["label": labels]))]
         let answer: Answer = try await value(.GET, "/volumes", query: query, upTo: Self.maximumList)
-        return answer.volumes ?? []
+        return answer.volumes?.filter { Self.has($0.labels, labels) } ?? []
     }
 }
 

@@ -135,7 +135,7 @@ package struct InitializeSessionJob: JobHandler {
                 workspaceCommit: session.workspaceCommit,
                 secretVerifier: try await sandboxes.secretForCreation(of: session.id).verifier(),
                 network: workspace.network,
-                limits: sandboxes.limits
+                limits: sandboxes.limits.overridden(by: workspace.limits)
             )
         )
         try await provider.start(session.id)
