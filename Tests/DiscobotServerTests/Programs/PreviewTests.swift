@@ -249,4 +249,14 @@ struct PreviewTests {
             #expect(bare.status == 200 || bare.status == 404)
         }
     }
+
+    @Test
+    func `a service may listen on either loopback address`() async throws {
+        let six = PreviewFixture.mirror.replacing("socket.socket()", with: "socket.socket(socket.AF_INET6)")
+            .replacing("'127.0.0.1'", with: "'::1'").replacing("8099", with: "8098")
+        try await ChatFixture.with { fixture in
+            let session = try await fixture.session(with: ["six.py": six])
+            #expect(try await fixture.preview(session, "six", "/head").json["line"].string == "GET /head HTTP/1.1")
+        }
+    }
 }
