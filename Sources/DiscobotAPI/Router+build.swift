@@ -22,9 +22,12 @@ package struct APIServices: Sendable {
     package let terminals: TerminalService
     package let sessionPrograms: SessionPrograms
     package let chat: ChatService
+    package let previews: PreviewService
     package let events: EventBroker
     package let sandboxes: SandboxService
     package let status: StatusService
+    /// Where services have addresses without names of their own; nil for nowhere.
+    package let previewPort: Int?
 
     package init(
         preferences: PreferenceService,
@@ -40,9 +43,11 @@ package struct APIServices: Sendable {
         terminals: TerminalService,
         sessionPrograms: SessionPrograms,
         chat: ChatService,
+        previews: PreviewService,
         events: EventBroker,
         sandboxes: SandboxService,
-        status: StatusService
+        status: StatusService,
+        previewPort: Int?
     ) {
         self.preferences = preferences
         self.projects = projects
@@ -57,9 +62,11 @@ package struct APIServices: Sendable {
         self.terminals = terminals
         self.sessionPrograms = sessionPrograms
         self.chat = chat
+        self.previews = previews
         self.events = events
         self.sandboxes = sandboxes
         self.status = status
+        self.previewPort = previewPort
     }
 
     /// The route table: every call there is.
@@ -78,7 +85,8 @@ package struct APIServices: Sendable {
             SessionFileRoutes(files: sessionFiles).group,
             SessionChangeRoutes(files: sessionFiles, commits: commits).group,
             TerminalRoutes(terminals: terminals).group,
-            SessionProgramRoutes(programs: sessionPrograms).group,
+            SessionProgramRoutes(programs: sessionPrograms, links: PreviewLinks(previews: previews, port: previewPort))
+                .group,
             ChatRoutes(chat: chat).group,
             EventRoutes(events: events).group,
         ]
@@ -97,6 +105,8 @@ extension Router<AppRequestContext> {
         addMiddleware {
             AccessLogMiddleware()
             HostMiddleware(origins: origins, address: address)
+            ErrorMiddleware { _ in [] }
+            PreviewHostMiddleware(preview: Preview(previews: services.previews))
             CORSMiddleware(origins: origins, logsOrigins: logsOrigins)
             ErrorMiddleware { endpoints.methods(of: $0) }
         }

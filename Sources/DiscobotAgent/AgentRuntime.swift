@@ -56,22 +56,7 @@ package struct AgentRuntime: Sendable {
                 files: WorkingFiles(directories.workspace, workingCopy: workingCopy),
                 search: FileSearch(directories: directories, workingCopy: workingCopy, git: git)
             ).routes
-            + ChangeRoutes(
-                changes: WorkingChanges(
-                    directories: directories,
-                    workingCopy: workingCopy,
-                    git: git,
-                    start: options.source.commit
-                )
-            ).routes
-            + CommitRoutes(
-                commits: WorkingCommits(
-                    directories: directories,
-                    workingCopy: workingCopy,
-                    git: git,
-                    conversation: conversation
-                )
-            ).routes
+            + Self.changeRoutes(directories, workingCopy, git, conversation, start: options.source.commit)
             + TerminalRoutes(terminals: terminals).routes
             + ServiceRoutes(services: userServices).routes
             + HookRoutes(hooks: hooks, keepAlive: options.keepAlive).routes
@@ -84,9 +69,26 @@ package struct AgentRuntime: Sendable {
             + [
                 workingCopy,
                 KeepAliveService(journal: journal, userServices: userServices, strays: strays, options.keepAlive),
-                SessionHookService(hooks: hooks, workingCopy: workingCopy), terminals,
+                terminals, SessionHookService(hooks: hooks, workingCopy: workingCopy),
                 ConversationService(conversation: conversation, userServices: userServices),
             ]
+    }
+
+    private static func changeRoutes(
+        _ directories: DataDirectories,
+        _ workingCopy: WorkingCopy,
+        _ git: AgentGit,
+        _ conversation: Conversation,
+        start: String?
+    ) -> [AgentRoute] {
+        let changes = WorkingChanges(directories: directories, workingCopy: workingCopy, git: git, start: start)
+        let commits = WorkingCommits(
+            directories: directories,
+            workingCopy: workingCopy,
+            git: git,
+            conversation: conversation
+        )
+        return ChangeRoutes(changes: changes).routes + CommitRoutes(commits: commits).routes
     }
 
     fileprivate static func router(_ routes: [AgentRoute], _ options: AgentOptions) -> Router<AppRequestContext> {

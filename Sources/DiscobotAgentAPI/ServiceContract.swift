@@ -58,6 +58,36 @@ package struct ServiceResponse: Sendable, Codable, Equatable {
     }
 }
 
+/// Why a call about a service failed.
+package struct ServiceFailure: Sendable, Codable, Equatable {
+    /// A word for programs.
+    package let error: String
+    package let message: String
+    package var pid: Int?
+    /// Of a service that has ended.
+    package var exitCode: Int?
+    /// The end of what the service has written.
+    package var output: String?
+
+    package init(error: String, message: String, pid: Int? = nil, exitCode: Int? = nil, output: String? = nil) {
+        self.error = error
+        self.message = message
+        self.pid = pid
+        self.exitCode = exitCode
+        self.output = output
+    }
+}
+
+/// `GET /services/{id}/tunnel?wait=MILLISECONDS`: 101, and then the bytes of a connection to the service's port.
+package enum ServiceTunnel {
+    /// The protocol of the request's `Upgrade`.
+    package static let name = "discobot-tunnel"
+    /// The header of the answer that says what is spoken at the port: `http` or `https`.
+    package static let schemeHeader = "X-Discobot-Scheme"
+    /// How long the agent may be asked to wait for a service that is starting.
+    package static let maximumWait = Duration.seconds(30)
+}
+
 /// One event of `GET /services/{id}/output`.
 package struct ServiceOutputEvent: Sendable, Codable, Equatable {
     package enum Kind: String, Sendable, Codable {

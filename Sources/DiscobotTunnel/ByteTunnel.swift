@@ -70,6 +70,14 @@ package struct ByteTunnel: Sendable {
         return (try? await eventLoop.submit { handler.value.isListening }.get()) ?? false
     }
 
+    /// Puts a handler between the network and the tunnel, such as one for TLS.
+    package func insert(_ make: @escaping @Sendable () throws -> any ChannelHandler) async throws {
+        let channel = channel
+        try await eventLoop.submit {
+            try channel.pipeline.syncOperations.addHandler(try make(), position: .first)
+        }.get()
+    }
+
     private func onLoop(_ work: @escaping @Sendable (TunnelHandler) -> Void) {
         let handler = handler
         eventLoop.execute { work(handler.value) }

@@ -41,7 +41,27 @@ package struct Server: Sendable {
                 .buildResponder()
         }
         let background = options.isDispatcherEnabled ? parts.background : []
-        return Server(services: [parts.events, parts.turns] + background + [http], store: store)
+        return Server(
+            services: [parts.events, parts.turns, services.previews.activity] + background
+                + previewListener(options, services, origins, logger) + [http],
+            store: store
+        )
+    }
+
+    private static func previewListener(
+        _ options: ServerOptions,
+        _ services: APIServices,
+        _ origins: AllowedOrigins,
+        _ logger: Logger
+    ) -> [any Service] {
+        guard let port = options.previewPort else { return [] }
+        var own = options
+        own.port = port
+        return [
+            HTTPService(options: own, logger: logger, onRunning: { _ in }) {
+                Router(previews: services.previews, origins: origins, address: options.host).buildResponder()
+            }
+        ]
     }
 
     static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
@@ -73,14 +93,9 @@ private struct Parts {
         let sources = WorkspaceSources(providers: providers.names, home: options.homeDirectory)
         let projects = ProjectService(store: store, jobs: jobs)
         try await projects.seed()
-        let workspaces = WorkspaceService(
-            store: store,
-            jobs: jobs,
-            events: events,
-            directories: directories,
-            sources: sources
-        )
-        let sandboxes = try Self.sandboxes(options, store, jobs, events, providers, startup)
+        let workspaces = Self.workspaces(store, jobs, events, directories, sources)
+        let secrets = try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile)
+        let sandboxes = Self.sandboxes(options, store, jobs, events, providers, secrets, startup)
         let git = GitService(store: store, workspaces: workspaces)
         api = APIServices(
             preferences: PreferenceService(store: store),
@@ -96,9 +111,11 @@ private struct Parts {
             terminals: TerminalService(store: store, sandboxes: sandboxes),
             sessionPrograms: SessionPrograms(sandboxes: sandboxes),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
+            previews: Self.previews(store, sandboxes, secrets, logger),
             events: events,
             sandboxes: sandboxes,
-            status: StatusService(store: store, providers: providers, startup: startup)
+            status: StatusService(store: store, providers: providers, startup: startup),
+            previewPort: options.previewPort
         )
         let credentials = AgentCredentials(environment: options.agentEnvironment)
         let handlers: [any JobHandler] = [
@@ -122,23 +139,44 @@ private struct Parts {
         self.turns = turns
     }
 
+    private static func workspaces(
+        _ store: Store,
+        _ jobs: JobQueue,
+        _ events: EventBroker,
+        _ directories: WorkspaceDirectories,
+        _ sources: WorkspaceSources
+    ) -> WorkspaceService {
+        WorkspaceService(store: store, jobs: jobs, events: events, directories: directories, sources: sources)
+    }
+
     private static func sandboxes(
         _ options: ServerOptions,
         _ store: Store,
         _ jobs: JobQueue,
         _ events: EventBroker,
         _ providers: SandboxProviders,
+        _ secrets: SecretBox,
         _ startup: StartupTasks
-    ) throws -> SandboxService {
+    ) -> SandboxService {
         SandboxService(
             store: store,
             jobs: jobs,
             events: events,
             providers: providers,
-            secrets: try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile),
+            secrets: secrets,
             limits: options.limits,
             startup: startup
         )
+    }
+
+    private static func previews(
+        _ store: Store,
+        _ sandboxes: SandboxService,
+        _ secrets: SecretBox,
+        _ logger: Logger
+    ) -> PreviewService {
+        let activity = PreviewActivity(store: store, logger: logger)
+        return PreviewService(store: store, sandboxes: sandboxes, secrets: secrets, activity: activity)
     }
 
     private static func imagePulls(

@@ -31,6 +31,10 @@ extension ServerOptions {
         homeDirectory = environment.home
         host = environment.text("HOST") ?? host
         port = try environment.integer("PORT", in: 0...65535) ?? port
+        previewPort = try environment.integer("PREVIEW_PORT", in: 0...65535).flatMap { $0 == 0 ? nil : $0 }
+        if let previewPort, previewPort == port {
+            throw environment.complaint("PREVIEW_PORT", "must be another port than PORT")
+        }
         corsOrigins = environment.list("CORS_ORIGINS") ?? corsOrigins
         isCORSDebugEnabled = try environment.bool("CORS_DEBUG") ?? isCORSDebugEnabled
         areSuggestionsEnabled = try environment.bool("SUGGESTIONS_ENABLED") ?? areSuggestionsEnabled

@@ -10,6 +10,8 @@ package struct ServerOptions: Sendable {
     package var host = "127.0.0.1"
     /// 0 lets the system choose a free port.
     package var port = 3001
+    /// Where services have addresses with their names in the path; nil for nowhere, 0 for a free port.
+    package var previewPort: Int?
     /// How long to wait at start for a port or a database that another server still holds.
     package var startTimeout: Duration = .seconds(120)
     /// Origins of web pages that may call the server; `*` stands for any part of a host name.

@@ -187,4 +187,31 @@ struct AgentServicesTests {
             #expect(processes(mentioning: number) == 0)
         }
     }
+
+    @Test
+    func `the runtime passes requests on to a service by itself`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let port = try ServerProcess.freePort()
+            let script =
+                "#!/bin/sh\n#---\n# http: \(port)\n#---\nexec /usr/bin/python3 -m http.server --bind 127.0.0.1 $PORT\n"
+            try addProgram("services/files.sh", script, in: directory)
+            let curl = """
+                for i in $(seq 200); do
+                    curl -s --unix-socket "$0" -H "Authorization: Bearer $1" http://agent/services/files/http/$2 >"$3" &&
+                        ! grep -q connection_refused "$3" && break
+                    sleep 0.05
+                done
+                cat "$3"
+                """
+            let arguments = (runtime.socket, AgentRuntimeProcess.secret.value, "file?x", directory.file("answer"))
+            let answer = try await Shell.run(curl, arguments.0, arguments.1, arguments.2, arguments.3)
+            #expect(answer == "one\n")
+            let open = try await Shell.run(
+                "curl -s --unix-socket $0 http://agent/services/files/http/file",
+                runtime.socket
+            )
+            #expect(open.contains("Authorization header required"))
+            #expect(try await runtime.client.service("files").status == .running)
+        }
+    }
 }

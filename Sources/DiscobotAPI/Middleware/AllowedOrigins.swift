@@ -14,8 +14,17 @@ package struct AllowedOrigins: Sendable {
         self.patterns = patterns.map { $0.split(separator: "*", omittingEmptySubsequences: false) }
     }
 
+    /// Whether pages of the origin may call the server. Those of sessions' services never may, whatever the patterns say:
+    /// agents write them.
+    func contains(_ origin: String) -> Bool { !Self.isOfService(origin) && matches(origin) }
+
+    private static func isOfService(_ origin: String) -> Bool {
+        guard let scheme = origin.firstRange(of: "://") else { return false }
+        return origin[scheme.upperBound...].prefix { $0 != "." }.lowercased().contains("-svc-")
+    }
+
     /// Whether the origin matches a pattern; what `*` stands for stays within the host name.
-    func contains(_ origin: String) -> Bool {
+    func matches(_ origin: String) -> Bool {
         patterns.contains { parts in
             guard parts.count > 1 else { return origin == parts[0] }
             guard parts != ["", ""] else { return true }

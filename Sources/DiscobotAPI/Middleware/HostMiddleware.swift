@@ -29,7 +29,7 @@ struct HostMiddleware: RouterMiddleware {
 
     private func isOwn(_ authority: String) -> Bool {
         Self.isLoopback(Self.host(of: authority))
-            || ["http", "https"].contains { origins.contains("\($0)://\(authority)") }
+            || ["http", "https"].contains { origins.matches("\($0)://\(authority)") }
     }
 
     static func host(of authority: String) -> String {

@@ -11,6 +11,7 @@ import NIOCore
 /// The services and hooks of a session.
 struct SessionProgramRoutes: Sendable {
     let programs: SessionPrograms
+    let links: PreviewLinks
 
     var group: EndpointGroup {
         EndpointGroup(
@@ -55,7 +56,10 @@ struct SessionProgramRoutes: Sendable {
     }
 
     private func list(_ request: APIRequest, _ target: SessionPrograms.Target) async throws -> Response {
-        try .json(ServicesResponse(services: await programs.services(of: target)))
+        let services = try await programs.services(of: target)
+        return try .json(
+            ServiceListResponse(services, links, session: try request.id("sessionId"), seenFrom: request.raw)
+        )
     }
 
     private func start(_ request: APIRequest, _ target: SessionPrograms.Target) async throws -> Response {
@@ -111,5 +115,38 @@ struct SessionProgramRoutes: Sendable {
 
     private func rerunHook(_ request: APIRequest, _ target: SessionPrograms.Target) async throws -> Response {
         try .json(await programs.rerunHook(try request.parameter("hookId"), of: target))
+    }
+}
+
+/// Services with the addresses at which a browser sees them.
+struct ServiceListResponse: Encodable {
+    struct Item: Encodable {
+        private enum CodingKeys: String, CodingKey {
+            case previewUrl, previewPathUrl
+        }
+
+        let info: ServiceInfo
+        let previewUrl: String?
+        let previewPathUrl: String?
+
+        func encode(to encoder: any Encoder) throws {
+            try info.encode(to: encoder)
+            var fields = encoder.container(keyedBy: CodingKeys.self)
+            try fields.encodeIfPresent(previewUrl, forKey: .previewUrl)
+            try fields.encodeIfPresent(previewPathUrl, forKey: .previewPathUrl)
+        }
+    }
+
+    let services: [Item]
+
+    init(_ services: [ServiceInfo], _ links: PreviewLinks, session: ID<Session>, seenFrom request: Request) {
+        self.services = services.map { info in
+            let hasPort = info.http != nil || info.https != nil
+            return Item(
+                info: info,
+                previewUrl: hasPort ? links.url(of: info, session, seenFrom: request) : nil,
+                previewPathUrl: hasPort ? links.pathURL(of: info, session, seenFrom: request) : nil
+            )
+        }
     }
 }

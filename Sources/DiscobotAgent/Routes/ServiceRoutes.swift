@@ -24,8 +24,12 @@ struct ServiceRoutes: Sendable {
                 return try .json(ServiceResponse(status: .stopped, serviceId: id))
             },
             route(.get, "output", use: output),
+            route(.get, "tunnel", use: tunnel),
         ]
+            + Self.methods.map { route($0, "http/**", use: proxy) }
     }
+
+    private static let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
 
     private typealias Handler = @Sendable (String, Request, AppRequestContext) async throws -> Response
 
@@ -39,7 +43,7 @@ struct ServiceRoutes: Sendable {
         }
     }
 
-    private func output(_ id: String, _ request: Request, _ context: AppRequestContext) async throws -> Response {
+    func output(_ id: String, _ request: Request, _ context: AppRequestContext) async throws -> Response {
         let output = try await services.output(of: id)
         let last = output?.number(of: request.headers[.lastEventID]) ?? 0
         return EventStream.response(to: request, on: context.channel) { stream, end in

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotAgentAPI
 import DiscobotHTTP
 import HTTPTypes
 import Hummingbird
@@ -21,11 +22,16 @@ struct ServiceError: Error, Equatable {
     let code: Code
     let message: String
     var pid: Int?
+    var exitCode: Int?
+    /// The end of what the service has written.
+    var output: String?
 
-    init(_ code: Code, _ message: String, pid: Int? = nil) {
+    init(_ code: Code, _ message: String, pid: Int? = nil, exitCode: Int? = nil, output: String? = nil) {
         self.code = code
         self.message = message
         self.pid = pid
+        self.exitCode = exitCode
+        self.output = output
     }
 
     private var status: HTTPResponse.Status {
@@ -38,13 +44,10 @@ struct ServiceError: Error, Equatable {
         }
     }
 
-    private struct Body: Encodable {
-        let error: String
-        let message: String
-        let pid: Int?
-    }
-
     func response() throws -> Response {
-        try .json(Body(error: code.rawValue, message: message, pid: pid), status: status)
+        try .json(
+            ServiceFailure(error: code.rawValue, message: message, pid: pid, exitCode: exitCode, output: output),
+            status: status
+        )
     }
 }

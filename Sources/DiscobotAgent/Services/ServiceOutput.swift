@@ -36,6 +36,8 @@ final class ServiceOutput: Sendable {
 
     /// Tells this run from others of the service.
     private let run: String
+    /// The last words, for those who ask why a service does not answer.
+    let tail = OutputTail(limit: 4 << 10)
     private let state = Mutex(State())
 
     init(startedAt: Timestamp) {
@@ -44,6 +46,7 @@ final class ServiceOutput: Sendable {
 
     func append(_ event: ServiceOutputEvent) {
         guard let line = try? JSONEncoding.bytes(of: event) else { return }
+        if let text = event.data ?? event.error { tail.append(Array(text.utf8)) }
         state.withLock { state in
             guard !state.isEnded else { return }
             state.lines.append(line)

@@ -15,6 +15,7 @@ actor ServiceRegistry {
         var process: AgentProcess?
         var exitCode: Int?
         var task: Task<Void, Never>?
+        var endedAt: ContinuousClock.Instant?
     }
 
     /// So many may run at once.
@@ -117,6 +118,7 @@ actor ServiceRegistry {
         entries[id]?.exitCode = exitCode
         entries[id]?.process = nil
         entries[id]?.task = nil
+        entries[id]?.endedAt = .now
     }
 
     /// Returns when nothing of the service runs any more: what it has started is asked to end, and killed 5 seconds later.
@@ -156,18 +158,37 @@ actor ServiceRegistry {
         return nil
     }
 
-    /// Where a service is to be reached; starts it when it is stopped. Throws `ServiceError`.
+    /// Where a service is to be reached; starts it when it is stopped, unless it has ended just now. Throws `ServiceError`.
     func endpoint(of id: String) throws -> ServiceDefinition.Endpoint {
         let definition = try definition(of: id)
         guard let endpoint = definition.endpoint else {
             throw ServiceError(.noPort, "the service \(id) names no port: its front matter needs http or https")
         }
-        if !definition.isPassive, (entries[id]?.status ?? .stopped) == .stopped { try start(id) }
+        let isOn = (entries[id]?.status ?? .stopped) != .stopped
+        let hasJustEnded = entries[id]?.endedAt.map { .now - $0 < Self.restartDelay } ?? false
+        if !definition.isPassive, !isOn, !hasJustEnded { try start(id) }
         return endpoint
     }
 
-    /// How a service that does not answer is doing, for those who wait for it.
-    func info(of id: String) throws -> ServiceInfo { completed(ServiceInfo(try definition(of: id))) }
+    /// A page that asks again and again must not keep a service busy that ends at once.
+    private static let restartDelay = Duration.seconds(5)
+
+    /// Why a service does not answer, and whether it still may.
+    func refusal(of id: String) throws -> (error: ServiceError, isFinal: Bool) {
+        let definition = try definition(of: id)
+        let port = definition.endpoint.map { "port \($0.port)" } ?? "its port"
+        guard let entry = entries[id], !definition.isPassive else {
+            let message = "nothing listens on \(port) of the sandbox, which something else has to start"
+            return (ServiceError(.connectionRefused, message), true)
+        }
+        let output = entry.output.tail.text
+        if entry.status == .stopped {
+            let message = "the service has ended with exit code \(entry.exitCode ?? 0)"
+            return (ServiceError(.connectionRefused, message, exitCode: entry.exitCode, output: output), true)
+        }
+        let message = "the service runs, but nothing listens on \(port) of 127.0.0.1 yet"
+        return (ServiceError(.connectionRefused, message, output: output), false)
+    }
 
     /// Has output streams say that they are alive.
     func wakeReaders() {

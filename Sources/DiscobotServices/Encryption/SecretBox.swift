@@ -69,6 +69,24 @@ package struct SecretBox: Sendable {
         }
     }
 
+    /// A text that only this key can make for `place`, to be part of an address: letters and digits that no case changes.
+    package func code(for place: String) -> String {
+        Base32.encode(HMAC<SHA256>.authenticationCode(for: Data(place.utf8), using: codeKey).prefix(16))
+    }
+
+    package func isValid(code: String, for place: String) -> Bool {
+        let expected = Array(self.code(for: place).utf8)
+        let given = Array(code.lowercased().utf8)
+        guard given.count == expected.count else { return false }
+        // As long for any code, so that time does not tell how much of one is right.
+        return zip(given, expected).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+    }
+
+    /// Not the key that seals.
+    private var codeKey: SymmetricKey {
+        HKDF<SHA256>.deriveKey(inputKeyMaterial: key, info: Data("discobot codes".utf8), outputByteCount: 32)
+    }
+
     private static func unreadable(_ cause: (any Error)?) -> ServerError {
         ServerError(.operationFailed, "a stored secret cannot be opened; the encryption key has changed", cause: cause)
     }

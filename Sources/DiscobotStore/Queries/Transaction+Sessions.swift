@@ -45,6 +45,27 @@ extension Transaction {
         try row("SELECT \(Session.columns) FROM sessions WHERE id = \(id)").map(Session.init)
     }
 
+    /// The one session whose id is this but for the case of letters; nil for none or several.
+    package func session(ignoringCase id: String) throws -> Session? {
+        let found = try rows("SELECT \(Session.columns) FROM sessions WHERE lower(id) = \(id.lowercased()) LIMIT 2")
+        return try found.count == 1 ? found.first.map(Session.init) : nil
+    }
+
+    /// The ids that some host names cannot hold as they are.
+    package func awkwardSessionIDs(limit: Int) throws -> [ID<Session>] {
+        try rows(
+            """
+            SELECT id FROM sessions WHERE length(id) >= 26 OR id <> lower(id) OR id LIKE '-%' OR id LIKE 'xn--%'
+                OR id LIKE '%-svc%' LIMIT \(limit)
+            """
+        ).map { try $0.value("id") }
+    }
+
+    /// Moves a session on that is ready, so that it does not count as idle.
+    package func noteUse(of id: ID<Session>, at time: Timestamp) throws {
+        try execute("UPDATE sessions SET updated_at = \(time) WHERE id = \(id) AND status = 'ready'")
+    }
+
     package func insert(_ session: Session) throws {
         try execute(
             """

@@ -23,7 +23,7 @@ final class ChatFixture: Sendable {
     let agent: String
     /// Where the provider has its files, below the directory.
     let sandboxes: String
-    private let port: Int
+    let port: Int
     private let environment: [String: String]
     /// What the ids of this fixture's sessions begin with, and nothing else on the machine has.
     let mark: String

@@ -82,7 +82,13 @@ struct SessionProgramsTests {
     }
 }
 
-/// Waits until a condition holds; the suite's time limit is the end of it.
+/// Waits until a condition holds.
 func untilTrue(_ condition: () async throws -> Bool) async throws {
-    while try await !condition() { try await Task.sleep(for: .milliseconds(10)) }
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try await !condition() {
+        guard ContinuousClock.now < deadline else { throw NotTrue() }
+        try await Task.sleep(for: .milliseconds(10))
+    }
 }
+
+private struct NotTrue: Error {}

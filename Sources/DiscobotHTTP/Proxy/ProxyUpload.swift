@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotTunnel
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Synchronization
+
+/// How the body of a request says where it ends.
+enum ProxyFraming: Sendable, Equatable {
+    case none
+    case length(Int)
+    case chunks
+
+    /// Throws `ProxyError` for a request that says it in more than one way. The parser in front refuses such ones, too.
+    init(_ request: Request) throws {
+        let codings = request.headers[values: .transferEncoding].map { $0.lowercased() }
+        let lengths = request.headers[values: .contentLength]
+        guard codings.isEmpty || (codings == ["chunked"] && lengths.isEmpty), lengths.count <= 1 else {
+            throw ProxyError(.badRequest, "the request's body has no clear length")
+        }
+        if !codings.isEmpty {
+            self = .chunks
+        } else if let text = lengths.first {
+            guard let length = Int(text), length >= 0 else {
+                throw ProxyError(.badRequest, "the request's body has no clear length")
+            }
+            self = .length(length)
+        } else {
+            self = .none
+        }
+    }
+
+    var field: String {
+        switch self {
+        case .none: ""
+        case .length(let length): "Content-Length: \(length)\r\n"
+        case .chunks: "Transfer-Encoding: chunked\r\n"
+        }
+    }
+}
+
+/// A request on its way to a service, beside the answer: a service may answer before it has read all.
+final class ProxyUpload: Sendable {
+    private let task: Task<Void, Never>
+    private let clock: ProxyClock
+
+    var hasExpired: Bool { clock.hasExpired }
+
+    init(
+        _ body: RequestBody,
+        _ framing: ProxyFraming,
+        after head: ByteBuffer,
+        to owner: TunnelOwner,
+        patience: TimeAmount
+    ) {
+        let clock = ProxyClock(owner.tunnel, patience)
+        self.clock = clock
+        // Ends with the request's body, or when the answer has: see `end`.
+        task = Task {
+            do {
+                try await owner.tunnel.write(head)
+                guard framing != .none else { return }
+                for try await bytes in body where bytes.readableBytes > 0 {
+                    clock.restart()
+                    try await owner.tunnel.write(framing == .chunks ? Self.chunk(bytes) : bytes)
+                }
+                if framing == .chunks { try await owner.tunnel.write(ByteBuffer(string: "0\r\n\r\n")) }
+            } catch is CancellationError {
+                return
+            } catch {
+                // The service does not want more of it and may answer all the same, or the client is gone.
+                owner.tunnel.finish()
+            }
+        }
+        clock.restart()
+    }
+
+    private static func chunk(_ bytes: ByteBuffer) -> ByteBuffer {
+        var chunk = ByteBuffer()
+        chunk.reserveCapacity(bytes.readableBytes + 20)
+        chunk.writeString(String(bytes.readableBytes, radix: 16) + "\r\n")
+        chunk.writeImmutableBuffer(bytes)
+        chunk.writeStaticString("\r\n")
+        return chunk
+    }
+
+    /// From now on the service may take its time.
+    func answerHasBegun() {
+        clock.stop()
+    }
+
+    /// Returns when nobody reads the request's body any more.
+    func end() async {
+        clock.stop()
+        task.cancel()
+        await task.value
+    }
+}
+
+/// Closes a tunnel when nothing happens for a while.
+private final class ProxyClock: Sendable {
+    private struct State {
+        var scheduled: Scheduled<Void>?
+        var hasExpired = false
+        var isStopped = false
+    }
+
+    private let tunnel: ByteTunnel
+    private let patience: TimeAmount
+    private let state = Mutex(State())
+
+    init(_ tunnel: ByteTunnel, _ patience: TimeAmount) {
+        self.tunnel = tunnel
+        self.patience = patience
+    }
+
+    var hasExpired: Bool { state.withLock { $0.hasExpired } }
+
+    func restart() {
+        state.withLock { state in
+            guard !state.isStopped else { return }
+            state.scheduled?.cancel()
+            state.scheduled = tunnel.eventLoop.scheduleTask(in: patience) { [self] in
+                self.state.withLock { $0.hasExpired = true }
+                tunnel.close()
+            }
+        }
+    }
+
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            state.scheduled?.cancel()
+            state.scheduled = nil
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DiscobotAgentAPI
+package import DiscobotModel
+package import DiscobotSandbox
+package import DiscobotStore
+package import DiscobotTunnel
+package import NIOCore
+
+/// The way from a browser to the services of sessions.
+package struct PreviewService: Sendable {
+    private let store: Store
+    private let sandboxes: SandboxService
+    private let secrets: SecretBox
+    package let activity: PreviewActivity
+    private let aliases = PreviewAliases()
+
+    package init(store: Store, sandboxes: SandboxService, secrets: SecretBox, activity: PreviewActivity) {
+        self.store = store
+        self.sandboxes = sandboxes
+        self.secrets = secrets
+        self.activity = activity
+    }
+
+    /// The session that a host name means; nil when there is none, or more than one.
+    package func session(named label: PreviewLabel) async throws -> Session? {
+        try await store.read { transaction in
+            if let exact = try transaction.session(ID(rawValue: label.session)) { return exact }
+            guard label.isAlias else { return try transaction.session(ignoringCase: label.session) }
+            return try aliases.id(of: label.session) { try transaction.awkwardSessionIDs(limit: 100_000) }
+                .flatMap { try transaction.session($0) }
+        }
+    }
+
+    /// A session by its id, for whoever knows the secret of the service's address; nil for anybody else.
+    package func session(_ id: ID<Session>, service: String, secret: String) async throws -> Session? {
+        guard secrets.isValid(code: secret, for: Self.place(id, service)) else { return nil }
+        return try await store.read { try $0.session(id) }
+    }
+
+    /// What the address of a service holds that nobody can guess.
+    package func secret(_ id: ID<Session>, service: String) -> String {
+        secrets.code(for: Self.place(id, service))
+    }
+
+    private static func place(_ id: ID<Session>, _ service: String) -> String { "preview/\(id)/\(service)" }
+
+    /// A connection to a service; sandbox and service are started when they do not run.
+    ///
+    /// Throws `ServiceRefusal` when there is no way to the service, and `ServerError` when there is none to its sandbox:
+    /// `unavailable` when that is not there within `patience`.
+    package func connect(
+        to service: String,
+        of session: Session,
+        patience: Duration,
+        on eventLoop: any EventLoop
+    ) async throws -> TunnelOwner {
+        await activity.touch(session.id)
+        let deadline = ContinuousClock.now + patience
+        let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: patience)
+        return try await translatingSandboxErrors {
+            let rest = max(.zero, deadline - .now)
+            return try await agent.tunnel(toService: service, wait: rest, on: eventLoop)
+        }
+    }
+}
