@@ -128,17 +128,20 @@ extension DockerSandboxProvider {
     private func prepareNetwork(_ plan: DockerContainerPlan) async throws {
         guard try await client.network(plan.network) == nil else { return }
         let project = plan.specification.projectID
+        let interface = DockerName.bridge(plan.network)
         try await client.createNetwork(
             plan.network,
             options: [
                 // Sandboxes of a project do not reach each other either.
                 "com.docker.network.bridge.enable_icc": "false",
-                "com.docker.network.bridge.name": DockerName.bridge(plan.network),
+                "com.docker.network.bridge.name": interface,
             ],
             labels: [
                 DockerLabel.managed: "true", DockerLabel.server: plan.server, DockerLabel.project: project.rawValue,
             ]
         )
+        // Before the first sandbox is there. Where it fails, the README says what helps.
+        if DockerFirewall.isOurs(interface: interface) { _ = try await DockerFirewall.close() }
     }
 
     static func foreign(_ id: ID<Session>) -> SandboxError {
