@@ -25,6 +25,9 @@ struct DoctorFinding {
         findings += await providers(options)
         findings += await localProvider(options)
         findings.append(port(options))
+        if let warning = options.exposureWarning {
+            findings.append(DoctorFinding(verdict: .warning, subject: "HOST", detail: warning))
+        }
         let database = (options.databasePath as NSString).deletingLastPathComponent
         findings.append(directory(database, for: "database"))
         findings.append(directory(options.workspaceDirectory, for: "workspaces"))

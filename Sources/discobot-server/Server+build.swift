@@ -25,6 +25,9 @@ package struct Server: Sendable {
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) async throws -> Server {
         let origins = try AllowedOrigins(options.corsOrigins)
+        if let warning = options.exposureWarning {
+            logger.warning("the server listens for other machines", metadata: ["reason": "\(warning)"])
+        }
         let database = try await SQLiteDatabase(path: options.databasePath, lockTimeout: options.startTimeout) {
             logger.notice(
                 "another server uses the database; waiting for it",

@@ -77,16 +77,20 @@ extension ServerOptions {
     private mutating func readDocker(_ environment: EnvironmentReader) throws {
         docker.root = local.root + "/docker"
         docker.agentBinary = local.agentBinary
+        let settings = try environment.path("DOCKER_CONFIG") ?? environment.home + "/.docker"
+        let isVerified = environment.isSet("DOCKER_TLS_VERIFY")
+        // Docker's own client looks there as well, when it is not told otherwise.
+        let usual = isVerified && access(settings + "/cert.pem", F_OK) == 0 ? settings : nil
         let address = DockerAddress(
             host: environment.text("DOCKER_HOST") ?? "",
-            certificates: environment.text("DOCKER_CERT_PATH"),
-            isVerified: environment.isSet("DOCKER_TLS_VERIFY")
+            certificates: environment.text("DOCKER_CERT_PATH") ?? usual,
+            isVerified: isVerified
         )
         guard let address else {
             throw environment.complaint("DOCKER_HOST", "must be unix:///path or tcp://host:port")
         }
         docker.address = address
-        docker.settingsDirectory = try environment.path("DOCKER_CONFIG") ?? environment.home + "/.docker"
+        docker.settingsDirectory = settings
         docker.image = environment.text("SANDBOX_IMAGE") ?? docker.image
         guard ImageReference(docker.image) != nil else {
             throw environment.complaint("SANDBOX_IMAGE", "must be the name of an image, such as debian:bookworm")

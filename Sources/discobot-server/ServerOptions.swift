@@ -44,6 +44,14 @@ package struct ServerOptions: Sendable {
     /// What `~` stands for in the paths of requests.
     package var homeDirectory = NSHomeDirectory()
 
+    /// What somebody should know who has the server listen for others; nil where only this machine gets there.
+    var exposureWarning: String? {
+        guard !["localhost", "::1", "[::1]"].contains(host), !host.hasPrefix("127.") else { return nil }
+        return
+            "there is no authentication, so whoever reaches \(host) has all that the server has, and so have agents in "
+            + "containers unless a firewall keeps them away; set HOST=127.0.0.1, or see the README on what docker isolates"
+    }
+
     /// Where the server keeps its own encryption key.
     var keyFile: String { (databasePath as NSString).deletingLastPathComponent + "/encryption.key" }
 

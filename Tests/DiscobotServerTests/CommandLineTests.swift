@@ -73,6 +73,12 @@ struct CommandLineTests {
     }
 
     @Test
+    func `doctor warns who listens for others`() async throws {
+        let result = try await run("doctor", environment: ["HOST": "0.0.0.0"])
+        #expect(result.output.contains("warning  HOST: there is no authentication"))
+    }
+
+    @Test
     func `keeps its data in the home directory of the environment`() async throws {
         let result = try await run("doctor", environment: ["DATABASE_DSN": "", "HOME": "@/home"])
         #expect(result.output.contains("/home/.local/share/discobot"))

@@ -71,15 +71,43 @@ struct ServerOptionsTests {
     }
 
     @Test
+    func `certificates are looked for where Docker's own client has them`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let settings = [
+                "DOCKER_HOST": "tcp://engine.test", "DOCKER_TLS_VERIFY": "1", "DOCKER_CONFIG": directory.path,
+            ]
+            let none = DockerAddress.tcp(host: "engine.test", port: 2376, certificates: "", isVerified: true)
+            #expect(try options(settings).docker.address == none)
+            try directory.write("", to: "cert.pem")
+            let found = DockerAddress.tcp(
+                host: "engine.test",
+                port: 2376,
+                certificates: directory.path,
+                isVerified: true
+            )
+            #expect(try options(settings).docker.address == found)
+        }
+    }
+
+    @Test
+    func `who listens for others is told what that means`() throws {
+        for host in ["127.0.0.1", "localhost", "::1"] {
+            #expect(try options(["HOST": host]).exposureWarning == nil)
+        }
+        #expect(try options(["HOST": "0.0.0.0"]).exposureWarning?.contains("no authentication") == true)
+    }
+
+    @Test
     func `every setting of containers is read`() throws {
         let all = try options([
             "DOCKER_HOST": "tcp://engine.test:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs",
             "DOCKER_CONFIG": "/docker", "DOCKER_NETWORK": "own", "SANDBOX_IMAGE": "debian:12", "SANDBOX_CPUS": "2",
             "SANDBOX_SHM_MB": "64", "SANDBOX_READ_ONLY": "false", "SANDBOX_RUNTIME": "runsc", "CACHE_ENABLED": "false",
-            "LOCAL_AGENT_BINARY": "/opt/agent", "SANDBOX_DIR": "/srv/sandboxes",
-            "SANDBOX_DISK_MB": "1024",
+            "LOCAL_AGENT_BINARY": "/opt/agent", "SANDBOX_DIR": "/srv/sandboxes", "SANDBOX_DISK_MB": "1024",
+            "SANDBOX_IMAGE_AGENT": "true",
         ])
         let docker = all.docker
+        #expect(docker.hasOwnAgent == true)
         #expect(
             docker.address == .tcp(host: "engine.test", port: 2376, certificates: "/certs", isVerified: true)
         )

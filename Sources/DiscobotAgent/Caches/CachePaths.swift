@@ -11,11 +11,20 @@ struct CachePaths: Sendable, Equatable {
         let reason: String
     }
 
-    /// Where package managers keep what they can fetch again; no place where one keeps a login.
+    /// Where package managers keep what they can fetch again. Tokens that a tool keeps in there by itself are led
+    /// elsewhere by the sandbox's variables.
     static let wellKnown = [
         ".bun/install/cache", ".cache", ".cargo/git", ".cargo/registry", ".gradle/caches", ".gradle/wrapper",
         ".ivy2/cache", ".local/share/pnpm/store", ".m2/repository", ".npm", ".nuget/packages", ".pnpm-store", ".yarn",
         "go/pkg/mod",
+    ]
+
+    /// Where tools keep logins, which are the session's own.
+    private static let personal = [
+        ".aws", ".azure", ".claude", ".claude.json", ".codex", ".config", ".copilot", ".docker", ".gemini",
+        ".git-credentials", ".gitconfig", ".gnupg", ".kube", ".local/share/keyrings", ".local/share/opencode", ".netrc",
+        ".npmrc", ".password-store", ".pypirc", ".ssh", ".vibe", ".cargo/credentials.toml", ".gradle/gradle.properties",
+        ".m2/settings.xml",
     ]
 
     /// How the original's images name the home; such files exist in repositories.
@@ -76,6 +85,11 @@ struct CachePaths: Sendable, Equatable {
         let components = path.dropFirst(above.count).split(separator: "/").filter { $0 != "." }
         guard !components.contains("..") else { return .failure(Unfit(reason: "has ..")) }
         guard !components.isEmpty else { return .failure(Unfit(reason: "is the home directory itself")) }
-        return .success(components.joined(separator: "/"))
+        let relative = components.joined(separator: "/")
+        let isPersonal = personal.contains { place in
+            relative == place || relative.hasPrefix(place + "/") || place.hasPrefix(relative + "/")
+        }
+        guard !isPersonal else { return .failure(Unfit(reason: "is where logins are kept")) }
+        return .success(relative)
     }
 }

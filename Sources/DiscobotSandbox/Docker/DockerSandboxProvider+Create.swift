@@ -157,15 +157,18 @@ extension DockerSandboxProvider {
         if plan.network != DockerName.network(project, server: plan.server) {
             labels[DockerLabel.session] = plan.specification.sessionID.rawValue
         }
+        let interface = DockerName.bridge(plan.network)
         try await client.createNetwork(
             plan.network,
             options: [
                 // Sandboxes of a project do not reach each other either.
                 "com.docker.network.bridge.enable_icc": "false",
-                "com.docker.network.bridge.name": DockerName.bridge(plan.network),
+                "com.docker.network.bridge.name": interface,
             ],
             labels: labels
         )
+        // Before the first sandbox is there. Where it fails, the README says what helps.
+        if DockerFirewall.isOurs(interface: interface) { _ = try await DockerFirewall.close() }
     }
 
     static func foreign(_ id: ID<Session>) -> SandboxError {

@@ -22,6 +22,7 @@ extension DockerSandboxProvider {
                     guard case .refused = error.code else { throw error }
                     throw SandboxError(.startFailed, "the sandbox could not be started: \(error.message)")
                 }
+                try await closeMachine(to: container)
             }
         }
         feed.publish(id)
@@ -217,13 +218,23 @@ extension DockerSandboxProvider {
 
     /// Removes the network that a sandbox has for itself, if it has one.
     private func removeOwnNetwork(of container: DockerContainer) async throws {
+        if let network = try await ownNetwork(of: container) { try await client.removeNetwork(network) }
+    }
+
+    /// Podman makes the interface of a network only when something runs in it.
+    private func closeMachine(to container: DockerContainer) async throws {
+        guard let network = try await ownNetwork(of: container),
+            DockerFirewall.isOurs(interface: DockerName.bridge(network))
+        else { return }
+        _ = try await DockerFirewall.close()
+    }
+
+    private func ownNetwork(of container: DockerContainer) async throws -> String? {
         guard let session = container.label(DockerLabel.session), let project = container.label(DockerLabel.project),
             try await client.info().isPodman
-        else { return }
+        else { return nil }
         let server = try server.id(files)
-        try await client.removeNetwork(
-            DockerName.network(ID(rawValue: session), of: ID(rawValue: project), server: server)
-        )
+        return DockerName.network(ID(rawValue: session), of: ID(rawValue: project), server: server)
     }
 
     /// Removes the network of a project when no sandbox of the project is left.

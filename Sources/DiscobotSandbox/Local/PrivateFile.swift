@@ -51,8 +51,10 @@ enum PrivateFile {
     }
 
     /// The last `limit` bytes; nil when there is no file.
-    static func read(_ path: String, limit: Int = 1 << 20) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    ///
+    /// - Parameter followsLinks: for files of the user's own, who may keep them elsewhere.
+    static func read(_ path: String, limit: Int = 1 << 20, followsLinks: Bool = false) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW))
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         let size = lseek(descriptor, 0, SEEK_END)

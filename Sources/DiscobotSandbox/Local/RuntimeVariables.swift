@@ -18,6 +18,9 @@ enum RuntimeVariables {
     private static func personal(home: String) -> [(String, String)] {
         [
             ("HOME", home), ("USER", "agent"), ("LOGNAME", "agent"),
+            // Else they would be among what the sandboxes of a project share.
+            ("HF_TOKEN_PATH", home + "/.huggingface/token"),
+            ("HF_STORED_TOKENS_PATH", home + "/.huggingface/stored_tokens"),
             // Claude Code refuses some of its modes to root elsewhere.
             ("IS_SANDBOX", "1"),
             // The repository's owner is another one where the server's user is not.

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DiscobotModel
+import DiscobotTestSupport
+import Foundation
+import Testing
+
+@testable import DiscobotSandbox
+
+/// What sandboxes with a network reach of the machine that the engine runs on.
+@Suite(.timeLimit(.minutes(3)), .serialized)
+struct DockerFirewallTests {
+    /// A machine behind the engine's, with an address of the internet and the one of clouds' metadata, each of which has
+    /// something on port 9418, as has the engine's machine. Prints what is to be ended.
+    private static let surroundings = #"""
+        exec 2>/dev/null
+        listen='git daemon --reuseaddr --base-path=/tmp'
+        unshare --net sh -c "ip link set lo up; $listen" >/dev/null & far=$!
+        until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+        ip link add near type veth peer name far netns $far
+        ip addr add 192.0.2.1/24 dev near; ip link set near up
+        nsenter --net=/proc/$far/ns/net sh -c 'ip addr add 192.0.2.2/24 dev far; ip link set far up
+            ip addr add 198.51.100.1/32 dev lo; ip addr add 169.254.169.254/32 dev lo'
+        ip route add 198.51.100.1 via 192.0.2.2; ip route add 169.254.169.254 via 192.0.2.2
+        $listen >/dev/null &
+        echo $far $!
+        """#
+
+    private func reach(_ address: String) -> String {
+        "timeout 3 bash -c 'echo >/dev/tcp/\(address)/9418' 2>/dev/null && echo open || echo closed"
+    }
+
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `sandboxes reach the internet, and nothing of this machine or its cloud`(kind: DockerEngine.Kind) async throws
+    {
+        let engine = try await DockerEngine.start(kind)
+        defer { engine.end() }
+        let processes = try await engine.onHost(Self.surroundings)
+        try await DockerFixture.with(engine: engine) { fixture in
+            let id = try await fixture.run(network: .internet)
+            let gateway = try await fixture.inspect(id, "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}")
+            let address = try await fixture.inspect(id, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+            let machine = [gateway, "192.0.2.1"]
+            // Without the rules this machine is open, so that the addresses are the right ones.
+            for place in machine + ["169.254.169.254", "198.51.100.1"] {
+                var found = ""
+                while found != "open" { found = try await fixture.output(of: reach(place), in: id) }
+            }
+            let prefix = ["nsenter", "--net=\(try await engine.networkNamespace())"]
+            for _ in 1...2 { #expect(try await DockerFirewall.close(prefix)) }
+            for place in machine + ["169.254.169.254"] {
+                #expect(try await fixture.output(of: reach(place), in: id) == "closed", "\(place)")
+            }
+            #expect(try await fixture.output(of: reach("198.51.100.1"), in: id) == "open")
+            // What this machine asks is answered.
+            _ = try await fixture.output(
+                of: "git daemon --reuseaddr --base-path=/tmp --detach --pid-file=/tmp/pid",
+                in: id
+            )
+            #expect(try await engine.onHost(reach(address)).contains("open"))
+            let rules = try await engine.onHost("iptables -S INPUT; iptables -t raw -S PREROUTING; ip6tables -S INPUT")
+            #expect(rules.components(separatedBy: "dsc-+").count - 1 == DockerFirewall.rules.count)
+        }
+        try await Shell.run("kill \(processes.trimmingCharacters(in: .whitespacesAndNewlines))")
+    }
+}
