@@ -29,11 +29,11 @@ struct TerminalRoutes: Sendable {
         guard request.query("root") != "true" || getuid() == 0 else {
             throw ServerError.forbidden("this sandbox has no root user")
         }
-        let terminal = try await terminals.terminal(of: user, size: size)
+        let (terminal, isNew) = try await terminals.terminal(of: user, size: size)
         var settings = WebSocket.Settings()
         settings.window = Self.window
         return upgrade.response(on: context.channel, settings) { socket in
-            try await TerminalViewer(terminal: terminal, socket: socket, size: size).run()
+            try await TerminalViewer(terminal: terminal, socket: socket, size: size, isFirst: isNew).run()
         }
     }
 

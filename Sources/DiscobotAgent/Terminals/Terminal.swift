@@ -166,8 +166,6 @@ final class Terminal: Sendable {
         }
     }
 
-    var hasOutput: Bool { state.withLock { $0.scrollback.end > 0 } }
-
     /// The end of the output.
     func tail(_ limit: Int) -> String {
         state.withLock { state in

@@ -18,6 +18,8 @@ struct TerminalViewer: Sendable {
     let terminal: Terminal
     let socket: WebSocket
     let size: TerminalSize
+    /// Whether the shell has begun for this viewer.
+    let isFirst: Bool
 
     @concurrent
     func run() async throws {
@@ -31,7 +33,7 @@ struct TerminalViewer: Sendable {
     }
 
     private func show(_ viewer: Int, _ wakeUps: AsyncStream<Void>) async throws {
-        var prefix = terminal.hasOutput ? Self.reset : ""
+        var prefix = isFirst ? "" : Self.reset
         for await _ in wakeUps {
             var next = terminal.next(for: viewer, limit: Self.pieceSize)
             while !next.text.isEmpty {

@@ -59,8 +59,8 @@ final class Terminals: Service, Sendable {
     }
 
     /// The terminal of a user; begun when there is none, or its shell has ended. Throws `ServerError`.
-    func terminal(of user: String, size: TerminalSize) async throws -> Terminal {
-        if let running = running(user) { return running }
+    func terminal(of user: String, size: TerminalSize) async throws -> (terminal: Terminal, isNew: Bool) {
+        if let running = running(user) { return (running, false) }
         let command = TerminalProcess.Command(
             environment: environment,
             directory: FileManager.default.fileExists(atPath: directories.workspace)
@@ -88,7 +88,7 @@ final class Terminals: Service, Sendable {
             throw ServerError(.unavailable, "the sandbox is stopping")
         }
         if winner !== terminal { terminal.hangUp() }
-        return winner
+        return (winner, winner === terminal)
     }
 
     /// What a user's terminal shows; nil when there was none.

@@ -56,10 +56,27 @@ package struct TerminalService: Sendable {
         on eventLoop: any EventLoop
     ) async throws -> Connection {
         let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
-        return try await translatingSandboxErrors {
-            let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
-            return Connection(target: target, agent: agent, tunnel: tunnel)
+        do {
+            return try await connect(agent, target, size, root, eventLoop)
+        } catch let error as AgentError where error.code == .unreachable {
+            // It has just ended, which is not known everywhere yet.
+            try await Task.sleep(for: .seconds(1))
+            let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
+            return try await translatingSandboxErrors { try await connect(agent, target, size, root, eventLoop) }
+        } catch let error as AgentError {
+            throw ServerError(error)
         }
+    }
+
+    private func connect(
+        _ agent: AgentClient,
+        _ target: Target,
+        _ size: TerminalSize,
+        _ root: Bool,
+        _ eventLoop: any EventLoop
+    ) async throws -> Connection {
+        let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
+        return Connection(target: target, agent: agent, tunnel: tunnel)
     }
 
     /// Carries messages between somebody and a terminal until one of them ends.
