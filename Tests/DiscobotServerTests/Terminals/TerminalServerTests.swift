@@ -124,6 +124,8 @@ struct TerminalServerTests {
                 runtime.kill()
                 #expect(try await terminal.end()?.code == 1011)
             }
+            // Until the server has heard of the end, it answers 503.
+            try await fixture.eventually { try await fixture.client.get("\(path)/files").status == 200 }
             try await TerminalClient.with(fixture.client, session: session) { terminal in
                 try await terminal.run("true")
                 async let status = fixture.server.terminate()
