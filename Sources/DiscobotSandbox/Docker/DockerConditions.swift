@@ -55,7 +55,7 @@ extension DockerSandboxProvider {
         let parts = (image.settings?.user ?? "").split(separator: ":").map(String.init)
         guard let name = parts.first else { return DockerUser(uid: 0, gid: 0) }
         if let uid = Int(name) { return DockerUser(uid: uid, gid: parts.dropFirst().first.flatMap { Int($0) } ?? 0) }
-        let files = try await queue.run(Self.lookQueue) { try await accountFiles(image: image.id) }
+        let files = try await accountFiles(image: image.id)
         let accounts = files[0].split(separator: "\n")
         let fields = accounts.map { $0.split(separator: ":", omittingEmptySubsequences: false) }
         guard let line = fields.first(where: { $0.count > 3 && $0[0] == name }), let uid = Int(line[2]),
