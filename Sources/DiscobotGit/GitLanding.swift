@@ -74,11 +74,16 @@ package struct GitLanding: Sendable {
             _ = try await run([
                 "merge", "--quiet", "--ff-only", "--no-autostash", "--no-stat", "--no-verify-signatures", step.to,
             ])
-        } catch let error as GitError where !error.message.contains("would be overwritten by") {
-            let hasLanded = try await settle(step)
+        } catch let error as GitError where !Self.hasChangedNothing(error) {
+            // Locks that are there now are those of a git that lives.
+            let hasLanded = try await settle(step, removesLocks: false)
             guard !hasLanded else { return }
             throw try await repository.headCommit() == step.from ? error : Self.moved
         }
+    }
+
+    private static func hasChangedNothing(_ error: GitError) -> Bool {
+        error.message.contains("would be overwritten by") || error.message.contains("/index.lock': File exists")
     }
 
     private static let reason = "discobot: commits of a session"
@@ -95,7 +100,8 @@ package struct GitLanding: Sendable {
         index: String? = nil,
         acceptedExitCodes: Set<Int32> = [0]
     ) async throws -> GitOutput {
-        var variables = marked.mark.merging(["GIT_REFLOG_ACTION": Self.reason]) { $1 }
+        // LFS would fetch what the session's own settings name, with this machine's credentials: pointers stay pointers.
+        var variables = marked.mark.merging(["GIT_REFLOG_ACTION": Self.reason, "GIT_LFS_SKIP_SMUDGE": "1"]) { $1 }
         variables["GIT_INDEX_FILE"] = index
         return try await command.run(
             ["-c", "checkout.workers=1"] + arguments,
@@ -112,9 +118,11 @@ package struct GitLanding: Sendable {
 extension GitLanding {
     /// Finds out what became of an ``advance(_:)`` that nobody saw the end of: true when it is done. Otherwise everything
     /// is as it was before it, also where git was killed in the middle.
-    package func settle(_ step: Step) async throws -> Bool {
+    ///
+    /// - Parameter removesLocks: whether locks that nobody works under may be those of a git that was killed.
+    package func settle(_ step: Step, removesLocks: Bool = true) async throws -> Bool {
         try await marked.waitForEnd(patience: .seconds(120))
-        try await removeStaleLocks()
+        if removesLocks { try await removeStaleLocks() }
         if try await hasReached(step.to) { return true }
         guard !repository.isBare, try await !known([step.to]).isEmpty else { return false }
         let changed = try await changes(of: step)
@@ -196,6 +204,7 @@ extension GitLanding {
         else { return false }
         let whole = try await command.run(
             ["cat-file", "--filters", "\(commit):\(name)"],
+            variables: ["GIT_LFS_SKIP_SMUDGE": "1"],
             outputLimit: 256 << 20,
             acceptedExitCodes: [0, 128]
         )

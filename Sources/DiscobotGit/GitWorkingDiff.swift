@@ -87,7 +87,8 @@ package struct GitWorkingDiff: Sendable {
     private func noteNewFiles(_ path: String?) async throws {
         // A path that is ignored or gone is refused, and has nothing to be noted.
         _ = try await run(
-            ["add", "--intent-to-add", "--", path ?? "."],
+            // A repository in it that has no commit keeps none of the others from being noted.
+            ["add", "--ignore-errors", "--intent-to-add", "--", path ?? "."],
             acceptedExitCodes: path == nil ? [0, 1] : [0, 1, 128]
         )
     }

@@ -56,6 +56,14 @@ struct AgentDiffTests {
     }
 
     @Test
+    func `a repository without a commit inside hides no other new file`() async throws {
+        try await with("git init -q nested; echo x > nested/file; echo new > new") { runtime, _ in
+            let diff = try await runtime.client.diff(since: nil, includingPatches: true)
+            #expect(files(diff).contains("added new"))
+        }
+    }
+
+    @Test
     func `a file is told alone, also when it has another name now, or has not changed`() async throws {
         let script = "seq 100 > long; git add long; git commit -qm long; echo x > kept; git add kept; git commit -qm x"
         try await with(script) { runtime, workspace in

@@ -69,6 +69,16 @@ struct GitLandingTests {
         }
     }
 
+    @Test func `a git that is at work keeps its lock, and nothing changes`() async throws {
+        try await with { fixture, repository, landing, step in
+            try fixture.write("", to: "repo/.git/index.lock")
+            let before = try await look(fixture)
+            #expect(await errorCode { try await landing.advance(step) } == .conflict)
+            #expect(try await look(fixture) == before)
+            #expect(FileManager.default.fileExists(atPath: fixture.path("repo/.git/index.lock")))
+        }
+    }
+
     @Test func `nothing is built upon somebody's half finished merge`() async throws {
         try await Fixture.with { fixture in
             let repository = try await fixture.repository()

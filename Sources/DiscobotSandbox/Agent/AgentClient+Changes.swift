@@ -15,7 +15,7 @@ extension AgentClient {
     ///   - base: the commit to compare with; nil for where the working copy began.
     ///   - includingPatches: otherwise names only.
     package func diff(since base: String?, includingPatches: Bool) async throws -> DiffResponse {
-        try await call(
+        try await patient.call(
             .GET,
             Self.path(base, includingPatches, nil),
             timeout: .seconds(90),
@@ -24,7 +24,7 @@ extension AgentClient {
     }
 
     package func diff(of path: String, since base: String?, includingPatches: Bool) async throws -> FileDiff {
-        try await call(
+        try await patient.call(
             .GET,
             Self.path(base, includingPatches, path),
             timeout: .seconds(90),
@@ -48,7 +48,7 @@ extension AgentClient {
     /// - Returns: the last of the commits, as the agent says.
     package func writeCommits(beyond excluded: [String], to path: String, limit: Int) async throws -> String? {
         let query = excluded.map { "exclude=\($0.percentEncoded)" }.joined(separator: "&")
-        let response = try await stream(.GET, "/commits/pack?\(query)", timeout: .seconds(900))
+        let response = try await patient.stream(.GET, "/commits/pack?\(query)", timeout: .seconds(900))
         guard response.status != .noContent else { return nil }
         guard let head = response.headers.first(name: CommitPack.head), Self.isObjectID(head) else {
             throw AgentError(.invalidAnswer, "the sandbox's agent does not say which commit it sends")
@@ -85,6 +85,6 @@ extension AgentClient {
 
     /// Puts what the session has on top of another commit, or says what does not fit, and then nothing changes.
     package func rebase(_ request: RebaseRequest) async throws -> RebaseResponse {
-        try await call(.POST, "/rebase", body: request, timeout: .seconds(1_800))
+        try await patient.call(.POST, "/rebase", body: request, timeout: .seconds(1_800))
     }
 }

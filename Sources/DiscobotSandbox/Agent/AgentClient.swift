@@ -213,6 +213,11 @@ package struct AgentClient: Sendable {
 
     /// An agent sends something every 15 seconds, so a silent one is dead.
     private static let shared = makeHTTP(silence: .seconds(45))
+    /// For calls that are answered when long work is done; they have limits of their own.
+    private static let patient = makeHTTP(silence: .seconds(1_800))
+
+    /// For calls during which an agent may say nothing for long.
+    var patient: AgentClient { AgentClient(endpoint, secret, Self.patient) }
 
     private static func makeHTTP(silence: TimeAmount) -> HTTPClient {
         var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5), read: silence))
