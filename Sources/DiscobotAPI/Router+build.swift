@@ -106,7 +106,7 @@ extension Router<AppRequestContext> {
             AccessLogMiddleware()
             HostMiddleware(origins: origins, address: address)
             ErrorMiddleware { _ in [] }
-            PreviewHostMiddleware(preview: Preview(previews: services.previews))
+            PreviewHostMiddleware(preview: Preview(previews: services.previews), origins: origins)
             CORSMiddleware(origins: origins, logsOrigins: logsOrigins)
             ErrorMiddleware { endpoints.methods(of: $0) }
         }

@@ -143,6 +143,9 @@ struct CORSTests {
             )
             #expect(answer.status == 200)
             #expect(answer.headers["access-control-allow-origin"] == "https://anything.org")
+            // Any page can have this one, of services as well.
+            let nobody = try await server.client.send(.get, "/api/preferences", headers: ["Origin": "null"])
+            #expect(nobody.headers["access-control-allow-origin"] == nil)
         }
     }
 

@@ -192,8 +192,17 @@ struct AgentServicesTests {
     func `the runtime passes requests on to a service by itself`() async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             let port = try ServerProcess.freePort()
+            let server = """
+                import http.server, os
+                class Handler(http.server.SimpleHTTPRequestHandler):
+                    def do_GET(self):
+                        open("\(directory.file("seen"))", "a").write(str(self.headers["Authorization"]))
+                        super().do_GET()
+                http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+                """
+            try directory.write(server, to: "server.py")
             let script =
-                "#!/bin/sh\n#---\n# http: \(port)\n#---\nexec /usr/bin/python3 -m http.server --bind 127.0.0.1 $PORT\n"
+                "#!/bin/sh\n#---\n# http: \(port)\n#---\nexec /usr/bin/python3 \(directory.file("server.py"))\n"
             try addProgram("services/files.sh", script, in: directory)
             let curl = """
                 for i in $(seq 200); do
@@ -206,6 +215,8 @@ struct AgentServicesTests {
             let arguments = (runtime.socket, AgentRuntimeProcess.secret.value, "file?x", directory.file("answer"))
             let answer = try await Shell.run(curl, arguments.0, arguments.1, arguments.2, arguments.3)
             #expect(answer == "one\n")
+            // The runtime's secret is not for what agents write.
+            #expect(try String(contentsOfFile: directory.file("seen"), encoding: .utf8) == "None")
             let open = try await Shell.run(
                 "curl -s --unix-socket $0 http://agent/services/files/http/file",
                 runtime.socket

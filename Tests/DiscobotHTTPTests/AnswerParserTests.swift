@@ -40,6 +40,21 @@ struct AnswerParserTests {
         return answer
     }
 
+    @Test func `what has been read takes no memory`() throws {
+        var parser = AnswerParser(isToHead: false)
+        parser.append(ByteBuffer(string: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        _ = try parser.next()
+        let chunk = String(repeating: "x", count: 0x1000)
+        // Each piece ends in the middle of the next size.
+        var sizes = "1"
+        for _ in 0..<1000 {
+            parser.append(ByteBuffer(string: "\(sizes)000\r\n\(chunk)\r\n1"))
+            while try parser.next() != nil {}
+            sizes = ""
+        }
+        #expect(parser.rest.storageCapacity < 1 << 20)
+    }
+
     @Test(
         arguments: [
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),

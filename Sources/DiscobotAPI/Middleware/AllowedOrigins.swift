@@ -15,8 +15,8 @@ package struct AllowedOrigins: Sendable {
     }
 
     /// Whether pages of the origin may call the server. Those of sessions' services never may, whatever the patterns say:
-    /// agents write them.
-    func contains(_ origin: String) -> Bool { !Self.isOfService(origin) && matches(origin) }
+    /// agents write them. The origin `null` is that of services' pages without a host of their own, and of any others.
+    func contains(_ origin: String) -> Bool { origin != "null" && !Self.isOfService(origin) && matches(origin) }
 
     private static func isOfService(_ origin: String) -> Bool {
         guard let scheme = origin.firstRange(of: "://") else { return false }

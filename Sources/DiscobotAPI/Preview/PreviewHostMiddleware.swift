@@ -14,6 +14,7 @@ struct PreviewHostMiddleware: RouterMiddleware {
     typealias Context = AppRequestContext
 
     let preview: Preview
+    let origins: AllowedOrigins
 
     func handle(
         _ request: Request,
@@ -21,10 +22,12 @@ struct PreviewHostMiddleware: RouterMiddleware {
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
         let forwarded = HTTPField.Name("X-Forwarded-Host").flatMap { request.headers[$0] }
-        let label =
-            request.head.authority.flatMap { PreviewLabel(host: $0) }
-            ?? forwarded.flatMap { PreviewLabel(host: $0) }
-        guard let label else { return try await next(request, context) }
+        let hosts = [request.head.authority, forwarded].compactMap(\.self)
+        guard let host = hosts.first(where: { PreviewLabel(host: $0) != nil }), let label = PreviewLabel(host: host)
+        else { return try await next(request, context) }
+        guard isAllowed(request, host) else {
+            return try .json(ErrorBody("requests from this origin are not allowed"), status: .forbidden)
+        }
         let target = Preview.Target(
             session: try await preview.previews.session(named: label),
             service: label.service,
@@ -32,5 +35,20 @@ struct PreviewHostMiddleware: RouterMiddleware {
             headers: ProxyHeaders()
         )
         return try await preview.response(to: request, context, target)
+    }
+
+    /// Whether the page that sends the request may: browsers let any page open WebSockets to a service and read them, and
+    /// send simple requests, and development servers do not look.
+    private func isAllowed(_ request: Request, _ host: String) -> Bool {
+        guard let origin = request.headers[.origin] else { return true }
+        if [.get, .head, .options].contains(request.method), request.upgrades.isEmpty { return true }
+        guard let scheme = origin.firstRange(of: "://") else { return false }
+        return Self.isOfSameSession(String(origin[scheme.upperBound...]), host) || origins.contains(origin)
+    }
+
+    private static func isOfSameSession(_ one: String, _ other: String) -> Bool {
+        func domain(_ host: String) -> String { host.drop { $0 != "." && $0 != ":" }.lowercased() }
+        guard let session = PreviewLabel(host: one)?.session else { return false }
+        return session == PreviewLabel(host: other)?.session && domain(one) == domain(other)
     }
 }

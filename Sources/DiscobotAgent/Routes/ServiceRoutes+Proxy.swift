@@ -32,7 +32,9 @@ extension ServiceRoutes {
             throw ServiceError(.proxy, "the service \(id) speaks TLS; use its tunnel")
         }
         do {
-            return try await ReverseProxy(path: Self.rest(of: request, id), headers: ProxyHeaders()).response(
+            // What authorizes here is the runtime's own secret.
+            let headers = ProxyHeaders(passesAuthorization: false)
+            return try await ReverseProxy(path: Self.rest(of: request), headers: headers).response(
                 to: request,
                 on: context.channel
             ) {
@@ -44,10 +46,9 @@ extension ServiceRoutes {
     }
 
     /// The path and query behind `/services/{id}/http`, as they were sent.
-    private static func rest(of request: Request, _ id: String) -> String {
-        let path = request.head.path ?? "/"
-        guard let range = path.firstRange(of: "/http") else { return "/" }
-        let rest = path[range.upperBound...]
+    private static func rest(of request: Request) -> String {
+        let behindService = (request.head.path ?? "").dropFirst("/services/".count).drop { $0 != "/" }
+        let rest = behindService.dropFirst("/http".count)
         return rest.hasPrefix("/") ? String(rest) : "/\(rest)"
     }
 

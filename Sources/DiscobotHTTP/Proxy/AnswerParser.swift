@@ -75,7 +75,10 @@ package struct AnswerParser: Sendable {
     }
 
     package mutating func append(_ bytes: ByteBuffer) {
-        if rest.readableBytes == 0 { rest = bytes } else { rest.writeImmutableBuffer(bytes) }
+        guard rest.readableBytes > 0 else { return rest = bytes }
+        // What has been read would stay in front for ever where pieces never end together.
+        rest.discardReadBytes()
+        rest.writeImmutableBuffer(bytes)
     }
 
     /// The service says nothing more.

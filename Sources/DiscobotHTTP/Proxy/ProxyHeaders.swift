@@ -8,11 +8,15 @@ package struct ProxyHeaders: Sendable {
     private let sharesHost: Bool
     /// What begins the path of all that the service has; empty where it has the whole origin.
     private let prefix: String
+    private let passesAuthorization: Bool
 
-    /// - Parameter prefix: empty for a service with an origin of its own.
-    package init(prefix: String = "") {
+    /// - Parameters:
+    ///   - prefix: empty for a service with an origin of its own.
+    ///   - passesAuthorization: false where that is meant for whoever passes the request on.
+    package init(prefix: String = "", passesAuthorization: Bool = true) {
         sharesHost = !prefix.isEmpty
         self.prefix = prefix
+        self.passesAuthorization = passesAuthorization && prefix.isEmpty
     }
 
     /// RFC 9110 §7.6.1: about one connection.
@@ -39,7 +43,7 @@ package struct ProxyHeaders: Sendable {
             case "x-forwarded-proto": scheme = field.value.lowercased() == "https" ? "https" : "http"
             case "cookie":
                 if let cookies = cookies(field.value) { passed.append(.init(field.name.rawName, cookies)) }
-            case "authorization" where sharesHost: continue
+            case "authorization" where !passesAuthorization: continue
             default: passed.append(.init(field.name.rawName, field.value))
             }
         }

@@ -35,7 +35,8 @@ package struct TerminalService: Sendable {
     package struct Connection: Sendable {
         let target: Target
         let agent: AgentClient
-        let tunnel: ByteTunnel
+        /// Closed where nobody uses it in the end.
+        let tunnel: TunnelOwner
     }
 
     /// The state of the sandbox that a terminal would be in.
@@ -76,7 +77,7 @@ package struct TerminalService: Sendable {
         _ eventLoop: any EventLoop
     ) async throws -> Connection {
         let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
-        return Connection(target: target, agent: agent, tunnel: tunnel)
+        return Connection(target: target, agent: agent, tunnel: TunnelOwner(tunnel))
     }
 
     /// Carries messages between somebody and a terminal until one of them ends.
@@ -91,7 +92,7 @@ package struct TerminalService: Sendable {
                     try await Task.sleep(for: .seconds(60))
                 }
             }
-            let exitCode = try await TerminalRelay.run(viewer, over: connection.tunnel)
+            let exitCode = try await TerminalRelay.run(viewer, over: connection.tunnel.tunnel)
             group.cancelAll()
             if let exitCode { try await remember(connection, exitCode) }
         }

@@ -79,10 +79,14 @@ package final class WebSocket: Sendable {
     /// `CancellationError` only.
     package func receive() async throws -> WebSocketMessage? {
         while !state.withLock({ $0.hasSentClose }) {
-            guard let event = try await nextEvent() else { return nil }
+            guard let event = try await nextEvent() else {
+                // Nobody makes room in the window any more.
+                window?.finish()
+                return nil
+            }
             switch event {
             case .message(let message): return message
-            case .ping(let payload): tunnel.post(frame(.pong, payload))
+            case .ping(let payload): try await answer(payload)
             case .pong(let payload): answered(payload)
             case .close(let close):
                 state.withLock { $0.peerClose = close }
@@ -91,6 +95,14 @@ package final class WebSocket: Sendable {
             }
         }
         return nil
+    }
+
+    /// Nothing more is read of a peer that sends pings and does not take the answers.
+    private func answer(_ ping: ByteBuffer) async throws {
+        let pong = frame(.pong, ping)
+        if tunnel.isWritable { return tunnel.post(pong) }
+        // On a connection that is gone the next read says so.
+        do { try await tunnel.write(pong) } catch let error as CancellationError { throw error } catch {}
     }
 
     /// Sends a message, waiting for a peer that is slow. Throws `ChannelError` when the connection is closed, and

@@ -212,6 +212,17 @@ struct PreviewTests {
                 headers: ["Host": "\(session)-svc-mirror.evil.example"]
             )
             #expect(rebound.status == 421)
+            // A page of anybody else cannot open a WebSocket to a service, nor send it anything.
+            let host = "\(session)-svc-mirror.localhost:\(fixture.port)"
+            for (page, status) in [
+                ("https://evil.example", 403), ("http://other-svc-mirror.localhost:\(fixture.port)", 403),
+                ("http://\(session)-svc-mirror.evil.example", 403), ("null", 403), (origin, 200),
+            ] {
+                let headers = ["Host": host, "Origin": page]
+                let answer = try await fixture.client.send(.post, "/head", "x", headers: headers)
+                #expect(answer.status == status, "\(page)")
+                #expect(try await fixture.client.send(.get, "/head", headers: headers).status == 200, "\(page)")
+            }
             // A page of one service cannot reach another one by a header on its own host.
             let other = ["X-Forwarded-Host": "other-svc-mirror.localhost"]
             let own = try await fixture.preview(session, "mirror", "/head", headers: other)
