@@ -22,6 +22,8 @@ package final class DockerEngine: Sendable {
             case .podman:
                 #"""
                 export CONTAINERS_CONF="$directory/containers.conf" CONTAINERS_STORAGE_CONF="$directory/storage.conf"
+                # Where it would leave images that are being loaded when it ends.
+                export TMPDIR="$directory"
                 printf '[engine]\n%s\n%s\n%s\n[network]\n%s\n' 'runtime="runc"' 'cgroup_manager="cgroupfs"' \
                     'events_logger="file"' 'network_backend="netavark"' >"$CONTAINERS_CONF"
                 printf '[storage]\ndriver="overlay"\ngraphroot="%s"\nrunroot="%s"\n' "$directory/data" "$directory/run" \

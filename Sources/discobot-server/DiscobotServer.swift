@@ -4,6 +4,7 @@ import ArgumentParser
 import DiscobotModel
 import DiscobotStore
 import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
@@ -29,6 +30,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         try await exitingWithMessage {
+            raiseLimitOfOpenFiles()
             let options = try ServerOptions(try await EnvironmentReader(file: ".env"))
             LoggingSystem.bootstrap { EscapingLogHandler(StreamLogHandler.standardError(label: $0)) }
             var logger = Logger(label: "discobot")
@@ -67,6 +69,16 @@ struct Doctor: AsyncParsableCommand {
             if findings.contains(where: \.isFatal) { throw ExitCode.failure }
         }
     }
+}
+
+/// Each client and each sandbox needs a few, and most systems allow a process 1,024 unless it asks for more.
+private func raiseLimitOfOpenFiles() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    // Programs that close all that they might have open take long where that is a billion.
+    limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 1 << 16))
+    // Without it, the server does with what it has.
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }
 
 /// A wrong setting or an unusable database is for the user: one line and exit code 1, without internals.

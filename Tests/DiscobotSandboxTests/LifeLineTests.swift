@@ -23,15 +23,34 @@ struct LifeLineTests {
     func `is held as long as somebody can write`() async throws {
         try await TemporaryDirectory.with { directory in
             let line = LifeLine(path: directory.file("alive"))
-            #expect(!line.isHeld)
+            #expect(try !line.isHeld)
             let writer = try Self.hold(line.path)
-            #expect(line.isHeld)
-            #expect(await !line.hasEnded(within: .milliseconds(1)))
+            #expect(try line.isHeld)
+            #expect(try await !line.hasEnded(within: .milliseconds(1)))
             close(writer)
             // A process that another test is just starting may still have it.
-            #expect(await line.hasEnded(within: .seconds(10)))
-            #expect(!line.isHeld)
-            #expect(line.watch {} == nil)
+            #expect(try await line.hasEnded(within: .seconds(10)))
+            #expect(try !line.isHeld)
+            #expect(try line.watch {} == nil)
+        }
+    }
+
+    @Test
+    func `whoever can open no more files cannot tell`() async {
+        await #expect(processExitsWith: .success) {
+            try await TemporaryDirectory.with { directory in
+                let line = LifeLine(path: directory.file("alive"))
+                _ = try Self.hold(line.path)
+                let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+                var limit = rlimit()
+                try #require(getrlimit(resource, &limit) == 0)
+                var none = rlimit(rlim_cur: 0, rlim_max: limit.rlim_max)
+                try #require(setrlimit(resource, &none) == 0)
+                defer { setrlimit(resource, &limit) }
+                #expect(throws: SandboxError.self) { try line.isHeld }
+                #expect(throws: SandboxError.self) { try line.watch {} }
+                #expect(throws: SandboxError.self) { try PrivateFile.read(line.path) }
+            }
         }
     }
 
@@ -41,10 +60,10 @@ struct LifeLineTests {
             let line = LifeLine(path: directory.file("alive"))
             let writer = try Self.hold(line.path)
             let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
-            let watch = line.watch { continuation.finish() }
+            let watch = try line.watch { continuation.finish() }
             #expect(write(writer, "x", 1) == 1)
             // Read by the watch, so nothing is left for this one.
-            #expect(await !line.hasEnded(within: .milliseconds(20)))
+            #expect(try await !line.hasEnded(within: .milliseconds(20)))
             close(writer)
             for await _ in ends {}
             watch?.cancel()
@@ -61,8 +80,8 @@ struct LifeLineTests {
                             let line = LifeLine(path: directory.file("\(worker)-\(round)"))
                             let writer = try Self.hold(line.path)
                             let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
-                            let watch = line.watch { continuation.finish() }
-                            let cancelled = line.watch {}
+                            let watch = try line.watch { continuation.finish() }
+                            let cancelled = try line.watch {}
                             async let end: Void = Self.end(writer)
                             cancelled?.cancel()
                             await end

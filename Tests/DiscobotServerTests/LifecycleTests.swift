@@ -92,6 +92,25 @@ struct LifecycleTests {
     }
 
     @Test
+    func `more clients than the system's first limit of open files allows are served`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let port = try ServerProcess.freePort()
+            let server = try await ServerProcess(
+                in: directory,
+                port: port,
+                command: ["prlimit", "--nofile=64:1024"]
+            )
+            let clients = try (0..<200).map { _ in try RawConnection(port: port) }
+            defer { for client in clients { client.close() } }
+            for client in clients {
+                client.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                #expect(client.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200"))
+            }
+            #expect(server.terminate() == 0)
+        }
+    }
+
+    @Test
     func `a full disk refuses what cannot be stored, keeps the rest and recovers`() async throws {
         try await TemporaryDirectory.with { directory in
             // A file system of its own, so small that it fills up; in namespaces, so that any user can mount it.

@@ -18,7 +18,7 @@ actor DockerPassages {
         _ probe: @escaping @Sendable () async throws -> DockerPassage
     ) async throws -> DockerPassage {
         if let known = known[engine] { return known }
-        if PrivateFile.read(path, limit: 4096) == engine { return .socket }
+        if try PrivateFile.read(path, limit: 4096) == engine { return .socket }
         let passage = try await tasks.value(of: engine, probe)
         known[engine] = passage
         // When it cannot be written, it is tried again.

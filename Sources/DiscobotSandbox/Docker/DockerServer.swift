@@ -31,7 +31,7 @@ final class DockerServer: Sendable {
     }
 
     private func read() throws -> String {
-        let text = PrivateFile.read(path, limit: 64)?.prefix { $0 != "\n" } ?? ""
+        let text = try PrivateFile.read(path, limit: 64)?.prefix { $0 != "\n" } ?? ""
         guard text.count == 12, text.allSatisfy(\.isHexDigit) else {
             throw SandboxError(
                 .failed,

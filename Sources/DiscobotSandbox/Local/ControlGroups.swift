@@ -55,7 +55,7 @@ struct ControlGroups: Sendable {
         if let unified, set("1", "\(unified)/\(name)/cgroup.kill") { return }
         let parents = [unified] + Controller.allCases.map { parent(of: $0) }
         for parent in parents.compactMap(\.self) {
-            let text = PrivateFile.read("\(parent)/\(name)/cgroup.procs", limit: 1 << 16) ?? ""
+            let text = (try? PrivateFile.read("\(parent)/\(name)/cgroup.procs", limit: 1 << 16)) ?? ""
             for process in processes(text) { Glibc.kill(process, SIGKILL) }
         }
     }
@@ -81,7 +81,7 @@ struct ControlGroups: Sendable {
         guard var path = ownGroup("") else { return nil }
         while true {
             let directory = "/sys/fs/cgroup" + path
-            let handedOut = (PrivateFile.read("\(directory)/cgroup.subtree_control", limit: 4096) ?? "").split {
+            let handedOut = ((try? PrivateFile.read("\(directory)/cgroup.subtree_control", limit: 4096)) ?? "").split {
                 $0 == " " || $0 == "\n"
             }
             if handedOut.contains("memory"), handedOut.contains("pids"), access("\(directory)/cgroup.procs", W_OK) == 0
@@ -112,7 +112,7 @@ struct ControlGroups: Sendable {
 
     /// The server's own group for a controller; the controller of version 2 has no name.
     private static func ownGroup(_ controller: String) -> String? {
-        let lines = (PrivateFile.read("/proc/self/cgroup", limit: 1 << 14) ?? "").split(separator: "\n")
+        let lines = ((try? PrivateFile.read("/proc/self/cgroup", limit: 1 << 14)) ?? "").split(separator: "\n")
         for line in lines {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3,

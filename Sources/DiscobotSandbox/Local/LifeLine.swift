@@ -7,15 +7,13 @@ import Glibc
 struct LifeLine: Sendable {
     let path: String
 
+    /// Throws `SandboxError` when this process can open no more files, and so cannot tell.
     var isHeld: Bool {
-        guard let descriptor = open() else { return false }
-        defer { close(descriptor) }
-        return Self.isHeld(descriptor)
-    }
-
-    private func open() -> CInt? {
-        let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
-        return descriptor >= 0 ? descriptor : nil
+        get throws {
+            guard let descriptor = try PrivateFile.open(path) else { return false }
+            defer { close(descriptor) }
+            return Self.isHeld(descriptor)
+        }
     }
 
     /// The end of the file is what a pipe without writers reads as.
@@ -25,8 +23,8 @@ struct LifeLine: Sendable {
     }
 
     /// Calls `whenEnded` once, when nobody holds it any more; nil when that is so already.
-    func watch(_ whenEnded: @escaping @Sendable () -> Void) -> PipeWatch? {
-        guard let descriptor = open() else { return nil }
+    func watch(_ whenEnded: @escaping @Sendable () -> Void) throws -> PipeWatch? {
+        guard let descriptor = try PrivateFile.open(path) else { return nil }
         guard Self.isHeld(descriptor) else {
             close(descriptor)
             return nil
@@ -39,9 +37,9 @@ struct LifeLine: Sendable {
     }
 
     /// Whether it has ended within that time.
-    func hasEnded(within limit: Duration) async -> Bool {
+    func hasEnded(within limit: Duration) async throws -> Bool {
         let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
-        guard let watch = watch({ continuation.finish() }) else { return true }
+        guard let watch = try watch({ continuation.finish() }) else { return true }
         defer { watch.cancel() }
         return await withTaskGroup(of: Bool.self) { group in
             group.addTask {
@@ -63,10 +61,9 @@ struct StartSignal {
     private let watch: PipeWatch
     private let signals: AsyncStream<Bool>
 
-    /// Listens from now on; nil when the pipe cannot be opened.
-    init?(path: String) {
-        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else { return nil }
+    /// Listens from now on; nil when there is no such pipe.
+    init?(path: String) throws {
+        guard let descriptor = try PrivateFile.open(path) else { return nil }
         let (signals, continuation) = AsyncStream.makeStream(of: Bool.self, bufferingPolicy: .bufferingOldest(1))
         watch = PipeWatch(descriptor) { news in
             continuation.yield(news == .bytes)

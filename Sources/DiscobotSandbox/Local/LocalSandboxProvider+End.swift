@@ -16,16 +16,16 @@ extension LocalSandboxProvider {
 
     private func endAll(_ session: LocalSessionFiles) async throws {
         let lifeLine = LifeLine(path: session.alive)
-        let first = Self.firstProcess(session)
-        if lifeLine.isHeld {
+        let first = try Self.firstProcess(session)
+        if try lifeLine.isHeld {
             try PrivateFile.write("", to: session.stopping)
-            let launchers = Self.launchers(session)
+            let launchers = try Self.launchers(session)
             for launcher in launchers { kill(launcher, SIGTERM) }
             // Without one there is nobody to ask; but it may just have ended by itself.
-            if await !lifeLine.hasEnded(within: launchers.isEmpty ? .milliseconds(200) : Self.patience) {
+            if try await !lifeLine.hasEnded(within: launchers.isEmpty ? .milliseconds(200) : Self.patience) {
                 // Whoever holds the pipe is in such a group, so its number cannot belong to others.
-                for group in Self.groups(session) { kill(-group, SIGKILL) }
-                if await !lifeLine.hasEnded(within: Self.patience) { throw Self.cannotBeEnded }
+                for group in try Self.groups(session) { kill(-group, SIGKILL) }
+                if try await !lifeLine.hasEnded(within: Self.patience) { throw Self.cannotBeEnded }
             }
         }
         if !configuration.isIsolated { try await Self.killStrays(of: session) }
@@ -36,31 +36,31 @@ extension LocalSandboxProvider {
     private static var cannotBeEnded: SandboxError { SandboxError(.timedOut, "the sandbox cannot be ended") }
 
     /// The sandbox's first process, which nothing inside outlives.
-    private static func firstProcess(_ session: LocalSessionFiles) -> pid_t? {
-        let info = PrivateFile.read(session.info, limit: 4096) ?? ""
+    private static func firstProcess(_ session: LocalSessionFiles) throws -> pid_t? {
+        let info = try PrivateFile.read(session.info, limit: 4096) ?? ""
         return info.firstRange(of: "\"child-pid\": ").flatMap { range in
             pid_t(info[range.upperBound...].prefix { $0.isNumber })
         }
     }
 
     /// As the launcher noted it, which it may not have got to.
-    private static func notedLauncher(_ session: LocalSessionFiles) -> pid_t? {
-        PrivateFile.read(session.pid, limit: 32)?.split(separator: "\n").first.flatMap { pid_t($0) }
+    private static func notedLauncher(_ session: LocalSessionFiles) throws -> pid_t? {
+        try PrivateFile.read(session.pid, limit: 32)?.split(separator: "\n").first.flatMap { pid_t($0) }
     }
 
     /// Those that lead a group; the others of the script's processes are in it.
-    private static func launchers(_ session: LocalSessionFiles) -> [pid_t] {
-        if let noted = notedLauncher(session), isLauncher(noted, session) { return [noted] }
-        return processes.filter { getpgid($0) == $0 && isLauncher($0, session) }
+    private static func launchers(_ session: LocalSessionFiles) throws -> [pid_t] {
+        if let noted = try notedLauncher(session), try isLauncher(noted, session) { return [noted] }
+        return try processes.filter { try getpgid($0) == $0 && isLauncher($0, session) }
     }
 
-    private static func groups(_ session: LocalSessionFiles) -> Set<pid_t> {
-        let found = processes.filter { isLauncher($0, session) }.map { getpgid($0) }
-        return Set(found + [notedLauncher(session)].compactMap(\.self)).filter { $0 > 1 && $0 != getpgrp() }
+    private static func groups(_ session: LocalSessionFiles) throws -> Set<pid_t> {
+        let found = try processes.filter { try isLauncher($0, session) }.map { getpgid($0) }
+        return Set(try found + [notedLauncher(session)].compactMap(\.self)).filter { $0 > 1 && $0 != getpgrp() }
     }
 
-    private static func isLauncher(_ pid: pid_t, _ session: LocalSessionFiles) -> Bool {
-        let arguments = PrivateFile.read("/proc/\(pid)/cmdline", limit: 4096)?.split(separator: "\0") ?? []
+    private static func isLauncher(_ pid: pid_t, _ session: LocalSessionFiles) throws -> Bool {
+        let arguments = try PrivateFile.read("/proc/\(pid)/cmdline", limit: 4096)?.split(separator: "\0") ?? []
         return arguments.dropFirst().first == Substring(session.launcher)
     }
 
@@ -72,7 +72,7 @@ extension LocalSandboxProvider {
     private func waitUntilGone(_ first: pid_t?, _ session: LocalSessionFiles) async throws {
         let deadline = ContinuousClock.now + Self.patience
         while true {
-            let lives = first.map { Self.isEndingBubblewrap($0) } ?? false
+            let lives = try first.map { try Self.isEndingBubblewrap($0) } ?? false
             if !lives, ControlGroups.remove(session.groupName) { return }
             guard ContinuousClock.now < deadline else { throw Self.cannotBeEnded }
             ControlGroups.kill(session.groupName)
@@ -82,8 +82,8 @@ extension LocalSandboxProvider {
 
     /// Whether that process is a sandbox's first one on its way out. One that is not has the number of ours from before:
     /// ours lets go of the pipe only while it ends.
-    private static func isEndingBubblewrap(_ pid: pid_t) -> Bool {
-        guard let status = PrivateFile.read("/proc/\(pid)/stat", limit: 512),
+    private static func isEndingBubblewrap(_ pid: pid_t) throws -> Bool {
+        guard let status = try PrivateFile.read("/proc/\(pid)/stat", limit: 512),
             let name = status.firstRange(of: "(bwrap) ")
         else { return false }
         let fields = status[name.upperBound...].split(separator: " ")
@@ -99,7 +99,7 @@ extension LocalSandboxProvider {
         // environment for a moment. So one look that finds nothing is not enough.
         var emptyLooks = 0
         while emptyLooks < 3 {
-            let strays = strays(of: session)
+            let strays = try strays(of: session)
             emptyLooks = strays.isEmpty ? emptyLooks + 1 : 0
             guard strays.isEmpty || ContinuousClock.now < deadline else { throw cannotBeEnded }
             for pid in strays { kill(pid, SIGKILL) }
@@ -107,10 +107,10 @@ extension LocalSandboxProvider {
         }
     }
 
-    private static func strays(of session: LocalSessionFiles) -> [pid_t] {
+    private static func strays(of session: LocalSessionFiles) throws -> [pid_t] {
         let mark = Substring("\(AgentVariable.socket.rawValue)=\(session.socket)")
-        return processes.filter { pid in
-            let environment = PrivateFile.read("/proc/\(pid)/environ", limit: 1 << 16) ?? ""
+        return try processes.filter { pid in
+            let environment = try PrivateFile.read("/proc/\(pid)/environ", limit: 1 << 16) ?? ""
             return pid != getpid() && environment.split(separator: "\0").contains(mark)
         }
     }

@@ -24,7 +24,7 @@ extension LocalSandboxProvider {
     package func stop(_ id: ID<Session>) async throws {
         guard let session = files.session(id) else { throw Self.unknown }
         try await queue.run(id) {
-            guard record(session) != nil else { throw Self.unknown }
+            guard try record(session) != nil else { throw Self.unknown }
             try await end(session)
         }
         feed.publish(id)
@@ -48,14 +48,14 @@ extension LocalSandboxProvider {
     }
 
     package func sandbox(of id: ID<Session>) async throws -> Sandbox? {
-        guard let session = files.session(id), let record = record(session) else { return nil }
-        let isRunning = LifeLine(path: session.alive).isHeld
-        if isRunning { await watch.follow(id, LifeLine(path: session.alive)) }
-        return record.sandbox(
+        guard let session = files.session(id), let record = try record(session) else { return nil }
+        let isRunning = try isRunning(session)
+        if isRunning { try await watch.follow(id, LifeLine(path: session.alive)) }
+        return try record.sandbox(
             isRunning: isRunning,
-            end: Self.end(of: session),
+            end: try Self.end(of: session),
             wasAsked: PrivateFile.exists(session.stopping),
-            log: { PrivateFile.read(session.log, limit: 4096) ?? "" }
+            log: { try PrivateFile.read(session.log, limit: 4096) ?? "" }
         )
     }
 
@@ -77,8 +77,8 @@ extension LocalSandboxProvider {
     }
 
     package func endpoint(of id: ID<Session>) async throws -> AgentEndpoint {
-        guard let session = files.session(id), record(session) != nil else { throw Self.unknown }
-        guard LifeLine(path: session.alive).isHeld else {
+        guard let session = files.session(id), try record(session) != nil else { throw Self.unknown }
+        guard try isRunning(session) else {
             throw SandboxError(.notRunning, "the sandbox does not run")
         }
         // The sandbox can write there, and must not lead the server to another socket.
@@ -105,11 +105,11 @@ extension LocalSandboxProvider {
     }
 
     package func removeCache(of project: ID<Project>) async throws {
-        let isNeeded = files.sessionIDs().contains { id in
-            guard let session = files.session(id), record(session)?.specification.projectID == project else {
+        let isNeeded = try files.sessionIDs().contains { id in
+            guard let session = files.session(id), try record(session)?.specification.projectID == project else {
                 return false
             }
-            return isRunning(session)
+            return try isRunning(session)
         }
         // They have it mounted.
         guard !isNeeded else { throw SandboxError(.inUse, "sandboxes of the project run; stop their sessions first") }
@@ -118,12 +118,12 @@ extension LocalSandboxProvider {
 
     static var unknown: SandboxError { SandboxError(.notFound, "the session has no sandbox") }
 
-    func isRunning(_ session: LocalSessionFiles) -> Bool {
-        LifeLine(path: session.alive).isHeld
+    func isRunning(_ session: LocalSessionFiles) throws -> Bool {
+        try LifeLine(path: session.alive).isHeld
     }
 
-    func record(_ session: LocalSessionFiles) -> LocalSandboxRecord? {
-        guard let text = PrivateFile.read(session.record) else { return nil }
+    func record(_ session: LocalSessionFiles) throws -> LocalSandboxRecord? {
+        guard let text = try PrivateFile.read(session.record) else { return nil }
         return try? JSONDecoder().decode(LocalSandboxRecord.self, from: Data(text.utf8))
     }
 
@@ -131,9 +131,11 @@ extension LocalSandboxProvider {
         try PrivateFile.write(String(decoding: try JSONEncoder().encode(record), as: UTF8.self), to: session.record)
     }
 
-    private static func end(of session: LocalSessionFiles) -> LocalSandboxEnd? {
+    private static func end(of session: LocalSessionFiles) throws -> LocalSandboxEnd? {
         var status = stat()
-        guard stat(session.exit, &status) == 0, let note = PrivateFile.read(session.exit, limit: 64) else { return nil }
+        guard stat(session.exit, &status) == 0, let note = try PrivateFile.read(session.exit, limit: 64) else {
+            return nil
+        }
         let time = Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000
         return LocalSandboxEnd(note, at: Timestamp(milliseconds: time))
     }

@@ -11,8 +11,8 @@ extension LocalSandboxProvider {
     package func start(_ id: ID<Session>) async throws {
         guard let session = files.session(id) else { throw Self.unknown }
         try await queue.run(id) {
-            guard var record = record(session) else { throw Self.unknown }
-            if isRunning(session) { return }
+            guard var record = try record(session) else { throw Self.unknown }
+            if try isRunning(session) { return }
             try await refuseWhatIsMissing(record.specification)
             // Something may be left of one whose launcher was ended.
             try await end(session)
@@ -20,7 +20,7 @@ extension LocalSandboxProvider {
             record.startedAt = .now
             try write(record, session)
             try await launch(record.specification, session)
-            await watch.follow(id, LifeLine(path: session.alive))
+            try await watch.follow(id, LifeLine(path: session.alive))
         }
         feed.publish(id)
     }
@@ -62,7 +62,7 @@ extension LocalSandboxProvider {
             return try writeEnvironment(specification, programs, session, cache: cache)
         }
         // One that is replaced while another sandbox is being made would be gone for that one's bubblewrap.
-        for (name, text) in BubblewrapArguments.etc where PrivateFile.read("\(files.etc)/\(name)") != text {
+        for (name, text) in BubblewrapArguments.etc where try PrivateFile.read("\(files.etc)/\(name)") != text {
             try PrivateFile.write(text, to: "\(files.etc)/\(name)")
         }
         let arguments = BubblewrapArguments(
@@ -100,7 +100,7 @@ extension LocalSandboxProvider {
             + [closed.joined(separator: " "), groups.directories.joined(separator: " "), session.socket]
             + ProcessLimits.command(specification.limits, countsMemory: !groups.limitMemory) + command
         // Before anybody writes to it.
-        let signal = StartSignal(path: session.started)
+        let signal = try StartSignal(path: session.started)
         defer { signal?.cancel() }
         let isLaunched: Bool
         do {
@@ -112,11 +112,11 @@ extension LocalSandboxProvider {
         }
         if isLaunched, await signal?.hasCome(within: Self.patience) == true { return }
         // Its end may take another moment, and then there is an exit code.
-        if await !LifeLine(path: session.alive).hasEnded(within: .seconds(1)) {
+        if try await !LifeLine(path: session.alive).hasEnded(within: .seconds(1)) {
             try await end(session)
         }
         try Task.checkCancellation()
-        let reason = LocalSandboxRecord.tail(PrivateFile.read(session.log, limit: 4096) ?? "")
+        let reason = LocalSandboxRecord.tail(try PrivateFile.read(session.log, limit: 4096) ?? "")
         throw SandboxError(.startFailed, "the sandbox could not be started" + reason)
     }
 

@@ -33,7 +33,7 @@ extension LocalSandboxRecord {
     /// - Parameters:
     ///   - wasAsked: whether it was told to stop, after which any end is a proper one.
     ///   - log: read only when it failed.
-    func sandbox(isRunning: Bool, end: LocalSandboxEnd?, wasAsked: Bool, log: () -> String) -> Sandbox {
+    func sandbox(isRunning: Bool, end: LocalSandboxEnd?, wasAsked: Bool, log: () throws -> String) rethrows -> Sandbox {
         var status = Sandbox.Status.created
         var error: String?
         if isRunning {
@@ -41,8 +41,8 @@ extension LocalSandboxRecord {
         } else if startedAt != nil {
             let failure = end.flatMap { $0.isOrderly || wasAsked ? nil : $0 }
             status = failure == nil ? .stopped : .failed
-            error = failure.map { failure in
-                failure.isOutOfMemory ? "ran out of memory" : "exited with code \(failure.code)" + Self.tail(log())
+            error = try failure.map { failure in
+                try failure.isOutOfMemory ? "ran out of memory" : "exited with code \(failure.code)" + Self.tail(log())
             }
         }
         return Sandbox(

@@ -11,10 +11,11 @@ actor LocalSandboxWatch {
         self.feed = feed
     }
 
-    /// Tells the feed when that sandbox ends; nothing happens when it is followed already.
-    func follow(_ id: ID<Session>, _ lifeLine: LifeLine) {
+    /// Tells the feed when that sandbox ends; nothing happens when it is followed already. Throws `SandboxError`
+    /// when this process can open no more files.
+    func follow(_ id: ID<Session>, _ lifeLine: LifeLine) throws {
         guard watches[id] == nil else { return }
-        let watch = lifeLine.watch { [weak self] in
+        let watch = try lifeLine.watch { [weak self] in
             // The pipe's end comes on an event loop, which has no task.
             Task { await self?.ended(id) }
         }

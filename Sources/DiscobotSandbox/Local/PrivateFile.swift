@@ -23,7 +23,7 @@ enum PrivateFile {
     static func write(_ text: String, to path: String, mode: mode_t = 0o600, isDurable: Bool = false) throws {
         // Several may write at once.
         let new = "\(path).\(UInt64.random(in: 0...UInt64.max))"
-        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
+        let descriptor = Glibc.open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { throw failure("write", path) }
         var isInPlace = false
         defer {
@@ -44,18 +44,26 @@ enum PrivateFile {
     /// As far as the file system can.
     private static func syncDirectory(of path: String) {
         let directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)
     }
 
-    /// The last `limit` bytes; nil when there is no file.
+    /// Opens for reading, without waiting for a pipe's writer; nil when that cannot be opened. Only what this process
+    /// lacks is an error: a file must not be taken for gone because of it.
+    static func open(_ path: String, followsLinks: Bool = false) throws -> CInt? {
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW))
+        guard descriptor < 0 else { return descriptor }
+        guard errno != EMFILE, errno != ENFILE, errno != ENOMEM else { throw failure("open", path) }
+        return nil
+    }
+
+    /// The last `limit` bytes; nil when it cannot be opened.
     ///
     /// - Parameter followsLinks: for files of the user's own, who may keep them elsewhere.
-    static func read(_ path: String, limit: Int = 1 << 20, followsLinks: Bool = false) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW))
-        guard descriptor >= 0 else { return nil }
+    static func read(_ path: String, limit: Int = 1 << 20, followsLinks: Bool = false) throws -> String? {
+        guard let descriptor = try open(path, followsLinks: followsLinks) else { return nil }
         defer { close(descriptor) }
         let size = lseek(descriptor, 0, SEEK_END)
         lseek(descriptor, max(0, size - limit), SEEK_SET)

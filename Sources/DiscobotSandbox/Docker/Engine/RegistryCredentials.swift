@@ -37,7 +37,7 @@ struct DockerSettings: Decodable, Sendable {
 
     /// Of the directory that DOCKER_CONFIG names; nil when there are none, or they cannot be read.
     init?(directory: String) {
-        guard let text = PrivateFile.read(directory + "/config.json", followsLinks: true) else { return nil }
+        guard let text = try? PrivateFile.read(directory + "/config.json", followsLinks: true) else { return nil }
         self.init(json: text)
     }
 
