@@ -56,6 +56,21 @@ struct ChatSandboxTests {
         }
     }
 
+    @Test(arguments: SessionProvider.allCases)
+    func `sessions that come and go leave nothing behind`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
+            // What the first ones leave is for all: the project's cache, connections.
+            for _ in 0..<2 { try await fixture.makeAndRemoveSession() }
+            let before = try await fixture.belongings()
+            let descriptors = try fixture.serverDescriptors()
+            let cycles = 10
+            for _ in 0..<cycles { try await fixture.makeAndRemoveSession() }
+            #expect(try await fixture.belongings() == before)
+            // Those of connections to sandboxes that have gone are closed when that is noticed.
+            try await fixture.eventually { try fixture.serverDescriptors() < descriptors + cycles }
+        }
+    }
+
     /// Removes a session's row while no server runs.
     private static func deleteRow(of session: String, _ fixture: ChatFixture) async throws {
         let path = fixture.directory.file("data/discobot.db")
