@@ -29,6 +29,20 @@ struct ChatSandboxTests {
         }
     }
 
+    @Test(arguments: SessionProvider.allCases)
+    func `programs of a sandbox cannot write where its socket was`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
+            let session = fixture.newSession()
+            let script = "touch /run/discobot/x 2>/dev/null || echo closed; ls -A /run/discobot 2>/dev/null"
+            for _ in 1...2 {
+                #expect(try await fixture.talk(script, in: session).text == "closed\n")
+                try await fixture.restartServer()
+                let path = "/api/projects/local/sessions/\(session)"
+                #expect(try await fixture.client.put(path, #"{"status":"stopped"}"#).status == 200)
+            }
+        }
+    }
+
     @Test
     func `the next server finds running sandboxes, and removes those whose session is gone`() async throws {
         try await ChatFixture.with { fixture in
