@@ -26,7 +26,7 @@ struct DockerBenchmark: AsyncParsableCommand {
     @Option(help: "The image of sessions and of bare containers.") var image: String
     @Option(help: "The network of the sessions.") var network = "none"
     @Option(help: "Sessions.") var count = 20
-    @Option(help: "Process id of the server, for its descriptors.") var server = 0
+    @Option(help: "Process id of the server, for its descriptors and memory.") var server = 0
     @Option(help: "Where the server keeps the files of its sandboxes.") var directory = ""
 
     func run() async throws {
@@ -128,9 +128,11 @@ struct DockerBenchmark: AsyncParsableCommand {
     private func leftovers(_ engine: BareEngine) async throws -> [String: Int] {
         var counts = try await engine.counts()
         let files = FileManager.default.enumerator(atPath: directory)?.reduce(into: 0) { count, _ in count += 1 }
-        counts["files of sandboxes"] = files ?? 0
+        counts["files, directories and sockets of sandboxes"] = files ?? 0
         let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(server)/fd")
         counts["descriptors of the server"] = descriptors?.count ?? 0
+        let pages = try? String(contentsOfFile: "/proc/\(server)/statm", encoding: .utf8).split(separator: " ")[1]
+        counts["resident memory of the server, MB"] = (pages.flatMap { Int($0) } ?? 0) * Int(getpagesize()) >> 20
         return counts
     }
 

@@ -168,6 +168,8 @@ package struct SandboxChange: Sendable, Equatable {
 /// Where an agent API answers.
 package enum AgentEndpoint: Sendable, Equatable {
     case unixSocket(path: String)
+    /// Is taken from the sandbox before each connection.
+    case sandboxSocket(SandboxSocket)
     case tcp(host: String, port: Int)
 }
 

@@ -229,18 +229,6 @@ struct LocalLifeTests {
     }
 
     @Test
-    func `a socket that the sandbox replaced is not used`() async throws {
-        let script = "ln -s /var/run/docker.sock /run/discobot/agent.sock; echo >/.data/done; exec sleep 1000"
-        try await with(.isolated, script: script) { provider, id, directory in
-            try await provider.start(id)
-            let done = directory.file("sandboxes/sessions/\(id)/data/done")
-            try await eventually { FileManager.default.fileExists(atPath: done) }
-            let error = await #expect(throws: SandboxError.self) { _ = try await provider.endpoint(of: id) }
-            #expect(error?.code == .failed)
-        }
-    }
-
-    @Test
     func `a deep root still has short sockets`() async throws {
         try await TemporaryDirectory.with { directory in
             var configuration = LocalSandboxProvider.Configuration(
@@ -253,13 +241,12 @@ struct LocalLifeTests {
             let provider = LocalSandboxProvider(configuration)
             try await provider.create(try ProviderKind.isolated.specification("deep", directory))
             try await provider.start("deep")
-            guard case .unixSocket(let path) = try await provider.endpoint(of: "deep") else { return }
+            let path = try #require(try await provider.endpoint(of: "deep").path)
             #expect(path.hasPrefix("/tmp/discobot-"))
             #expect(path.utf8.count < 108)
             try await provider.remove("deep", keepingData: false)
-            let run = URL(filePath: path).deletingLastPathComponent()
-            #expect(!FileManager.default.fileExists(atPath: run.path))
-            rmdir(run.deletingLastPathComponent().path)
+            // Empty now.
+            #expect(rmdir(URL(filePath: path).deletingLastPathComponent().path) == 0)
         }
     }
 }

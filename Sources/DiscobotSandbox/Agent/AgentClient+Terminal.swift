@@ -28,8 +28,9 @@ extension AgentClient {
 
     private func webSocket(_ uri: String, on eventLoop: any EventLoop) async throws -> ByteTunnel {
         let headers: HTTPHeaders = ["Host": "agent", "Authorization": "Bearer \(secret.value)"]
+        try await takeSocket()
         do {
-            return try await WebSocket.connect(to: upgradeAddress, uri: uri, headers: headers, on: eventLoop)
+            return try await WebSocket.connect(to: endpoint.address, uri: uri, headers: headers, on: eventLoop)
         } catch WebSocket.ConnectError.refused(let head, let body) {
             throw AgentError(status: head.status, body: body)
         } catch let error as CancellationError {
@@ -40,11 +41,12 @@ extension AgentClient {
     }
 }
 
-extension AgentClient {
-    /// Where connections that leave HTTP are made to.
-    var upgradeAddress: UpgradeClient.Address {
-        switch endpoint {
+extension AgentEndpoint {
+    /// Where connections are made to.
+    var address: UpgradeClient.Address {
+        switch self {
         case .unixSocket(let path): .unixSocket(path: path)
+        case .sandboxSocket(let socket): .unixSocket(path: socket.path)
         case .tcp(let host, let port): .tcp(host: host, port: port)
         }
     }

@@ -25,9 +25,10 @@ extension AgentClient {
             ]
         )
         let answer: UpgradeClient.Answer
+        try await takeSocket()
         do {
             answer = try await UpgradeClient.connect(
-                to: upgradeAddress,
+                to: endpoint.address,
                 head,
                 on: eventLoop,
                 timeout: TimeAmount(wait) + .seconds(30)

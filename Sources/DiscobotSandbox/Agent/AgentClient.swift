@@ -3,6 +3,7 @@
 import AsyncHTTPClient
 package import DiscobotAgentAPI
 package import DiscobotModel
+import DiscobotTunnel
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
@@ -39,7 +40,7 @@ package struct AgentClient: Sendable {
 
     private init(_ endpoint: AgentEndpoint, _ secret: AgentSecret, _ http: HTTPClient) {
         baseURL =
-            switch endpoint {
+            switch endpoint.address {
             case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
             case .tcp(let host, let port): "http://\(host):\(port)"
             }
@@ -202,12 +203,23 @@ package struct AgentClient: Sendable {
     }
 
     func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
+        try await takeSocket()
         do {
             return try await http.execute(request, deadline: deadline)
         } catch let error as CancellationError {
             throw error
         } catch {
             throw Self.unreachable(error, otherwise: "the sandbox's agent does not answer")
+        }
+    }
+
+    /// Before each connection, as a runtime that has begun since has a new one.
+    func takeSocket() async throws {
+        guard case .sandboxSocket(let socket) = endpoint else { return }
+        do {
+            try await socket.take()
+        } catch let error as SandboxError {
+            throw AgentError(.unreachable, error.message, cause: error)
         }
     }
 

@@ -2,7 +2,6 @@
 
 package import DiscobotModel
 import FoundationEssentials
-import Glibc
 
 extension DockerSandboxProvider {
     /// How long the runtime may take to end in order.
@@ -15,6 +14,7 @@ extension DockerSandboxProvider {
                 guard let container = try await container(of: id) else { throw Self.unknown }
                 if container.isRunning { return }
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
+                try await session.agentSocket.remove()
                 try prepare(session, DockerUsers(of: try await client.info()))
                 do {
                     try await client.startContainer(container.id)
@@ -55,7 +55,7 @@ extension DockerSandboxProvider {
         let volume = try await dataVolume(of: id)
         let project = try await end(id) ?? volume?.labels?[DockerLabel.project].map { ID(rawValue: $0) }
         if let project { try await removeNetwork(of: project) }
-        try await PrivateFile.removeTree(session.runDirectory)
+        try await session.agentSocket.remove()
         guard !keepingData else { return }
         if let volume { try await remove(volume, of: id) }
         // Last: as long as it is there, the engine may have something of the session.
@@ -112,12 +112,7 @@ extension DockerSandboxProvider {
         guard let container = try await translating({ try await container(of: id) }) else { throw Self.unknown }
         guard container.isRunning else { throw SandboxError(.notRunning, "the sandbox does not run") }
         if let port = container.publishedPort { return .tcp(host: "127.0.0.1", port: port) }
-        // The sandbox can write there, and must not lead the server to another socket.
-        var status = stat()
-        guard lstat(session.socket, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
-            throw SandboxError(.failed, "the sandbox has replaced its socket")
-        }
-        return .unixSocket(path: session.socket)
+        return .sandboxSocket(session.agentSocket)
     }
 
     package func caches(of project: ID<Project>) async throws -> [CacheVolume]? {
@@ -198,7 +193,7 @@ extension DockerSandboxProvider {
         try PrivateFile.write("", to: session.stopping)
         // Goes on when the caller gives up: whoever was asked to end gets the time that takes.
         try await Task { try await client.stopContainer(container.id, seconds: Self.patience) }.value
-        unlink(session.socket)
+        try await session.agentSocket.clear()
     }
 
     /// Ends and removes a session's container, but not its data. Returns the project that it was of; nil where there is no

@@ -79,7 +79,7 @@ struct LocalSandboxFiles: Sendable {
 /// The files of one session's sandbox.
 struct LocalSessionFiles: Sendable {
     let directory: String
-    /// Has the sockets; the sandbox sees it as `/run/discobot`.
+    /// Where the runtime makes its socket; the sandbox sees it as `/run/discobot`.
     let runDirectory: String
     let groupName: String
 
@@ -107,5 +107,6 @@ struct LocalSessionFiles: Sendable {
     var started: String { directory + "/started" }
     /// Pipes by which launcher and network tell each other how far they are.
     var networkPipes: [String] { [directory + "/made", directory + "/up"] }
-    var socket: String { runDirectory + "/agent.sock" }
+    var agentSocket: SandboxSocket { SandboxSocket(directory: runDirectory) }
+    var socket: String { agentSocket.made }
 }

@@ -30,7 +30,7 @@ extension LocalSandboxProvider {
         }
         if !configuration.isIsolated { try await Self.killStrays(of: session) }
         try await waitUntilGone(first, session)
-        unlink(session.socket)
+        try await session.agentSocket.remove()
     }
 
     private static var cannotBeEnded: SandboxError { SandboxError(.timedOut, "the sandbox cannot be ended") }

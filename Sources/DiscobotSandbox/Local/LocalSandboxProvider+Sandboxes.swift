@@ -41,7 +41,6 @@ extension LocalSandboxProvider {
                 unlink(session.record)
                 try await discard(session.directory)
             }
-            try await discard(session.runDirectory)
             await watch.forget(id)
         }
         feed.publish(id)
@@ -81,12 +80,7 @@ extension LocalSandboxProvider {
         guard try isRunning(session) else {
             throw SandboxError(.notRunning, "the sandbox does not run")
         }
-        // The sandbox can write there, and must not lead the server to another socket.
-        var status = stat()
-        guard lstat(session.socket, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
-            throw SandboxError(.failed, "the sandbox has replaced its socket")
-        }
-        return .unixSocket(path: session.socket)
+        return .sandboxSocket(session.agentSocket)
     }
 
     package func caches(of project: ID<Project>) async throws -> [CacheVolume]? {

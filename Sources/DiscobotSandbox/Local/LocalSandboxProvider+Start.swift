@@ -41,7 +41,6 @@ extension LocalSandboxProvider {
     private func prepare(_ specification: SandboxSpecification, _ session: LocalSessionFiles) async throws {
         try files.prepare()
         let cache = files.cache(of: specification.projectID)
-        try await PrivateFile.removeTree(session.runDirectory)
         for directory in [session.data, session.data + "/home", cache, session.runDirectory] {
             try PrivateFile.makeDirectory(directory)
         }
@@ -97,7 +96,7 @@ extension LocalSandboxProvider {
         let command = configuration.command ?? [runtime]
         let arguments =
             ["--fork", "sh", session.launcher, "run", session.directory, network]
-            + [closed.joined(separator: " "), groups.directories.joined(separator: " "), session.socket]
+            + [closed.joined(separator: " "), groups.directories.joined(separator: " "), session.agentSocket.path]
             + ProcessLimits.command(specification.limits, countsMemory: !groups.limitMemory) + command
         // Before anybody writes to it.
         let signal = try StartSignal(path: session.started)

@@ -127,13 +127,15 @@ struct DockerPassageTests {
             #expect(await fixture.provider.state().problem == nil)
             let agent = try await agent(of: "near", fixture, network: .none)
             #expect(try await agent.user().username == "agent")
-            guard case .unixSocket = try await fixture.provider.endpoint(of: "near") else {
+            guard case .sandboxSocket(let socket) = try await fixture.provider.endpoint(of: "near") else {
                 _ = Issue.record("not a socket")
                 return
             }
             #expect(fixture.directory.exists("sandboxes/passage"))
             #expect(try await fixture.provider.outdatedSandboxes().isEmpty)
-            #expect(try fixture.directory.contents("sandboxes/run").count == 1)
+            let path = URL(filePath: socket.path)
+            let names = [path.deletingPathExtension().lastPathComponent, path.lastPathComponent]
+            #expect(try fixture.directory.contents("sandboxes/run") == names)
         }
     }
 

@@ -5,13 +5,19 @@ import Foundation
 import Synchronization
 import Testing
 
+/// What runs the sandboxes of a test.
+enum SessionProvider: String, CaseIterable, Sendable {
+    case local, docker
+}
+
 /// A server as a process of its own, with an agent and a workspace.
 final class ChatFixture: Sendable {
     struct Setting: Sendable {
         var agent = "shell"
         var network = "none"
-        /// The workspace's provider; the one without an engine where none is named.
-        var provider = "local"
+        var provider = SessionProvider.local
+        /// Of the provider `docker`; nil for the one that tests share.
+        var engine: DockerEngine?
         var environment: [String: String] = [:]
     }
 
@@ -24,6 +30,8 @@ final class ChatFixture: Sendable {
     /// Where the provider has its files, below the directory.
     let sandboxes: String
     let port: Int
+    /// Of the provider `docker`.
+    let engine: DockerEngine?
     private let environment: [String: String]
     /// What the ids of this fixture's sessions begin with, and nothing else on the machine has.
     let mark: String
@@ -37,8 +45,15 @@ final class ChatFixture: Sendable {
         _ body: (ChatFixture) async throws -> Void
     ) async throws {
         try await TemporaryDirectory.with { directory in
-            let environment = setting.environment.merging(try await prepare(directory)) { $1 }
-            let fixture = try await ChatFixture(directory, setting, environment)
+            var setting = setting
+            if setting.provider == .docker {
+                let engine = if let own = setting.engine { own } else { try await DockerEngine.shared() }
+                setting.engine = engine
+                let usual = ["DOCKER_HOST": engine.host, "SANDBOX_IMAGE": DockerEngine.image]
+                setting.environment.merge(usual) { own, _ in own }
+            }
+            setting.environment.merge(try await prepare(directory)) { $1 }
+            let fixture = try await ChatFixture(directory, setting)
             let result: Result<Void, any Error>
             do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
             try await fixture.end()
@@ -46,14 +61,11 @@ final class ChatFixture: Sendable {
         }
     }
 
-    private init(
-        _ directory: TemporaryDirectory,
-        _ setting: Setting,
-        _ environment: [String: String]
-    ) async throws {
+    private init(_ directory: TemporaryDirectory, _ setting: Setting) async throws {
         self.directory = directory
-        self.environment = environment
-        sandboxes = setting.provider == "docker" ? "data/sandboxes/docker" : "data/sandboxes"
+        environment = setting.environment
+        engine = setting.engine
+        sandboxes = setting.provider == .docker ? "data/sandboxes/docker" : "data/sandboxes"
         mark = "t" + UUID().uuidString.prefix(8).lowercased()
         port = try ServerProcess.freePort()
         let server = try await ServerProcess(in: directory, port: port, environment: environment)
@@ -63,7 +75,7 @@ final class ChatFixture: Sendable {
         workspace = try await client.makeChatWorkspace(
             repository,
             network: setting.network,
-            provider: setting.provider
+            provider: setting.provider.rawValue
         )
         agent = try await client.makeAgent(setting.agent)
     }

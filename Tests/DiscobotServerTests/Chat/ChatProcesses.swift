@@ -88,7 +88,7 @@ struct SessionProcesses {
 extension ChatFixture {
     func processes(of session: String) -> SessionProcesses { SessionProcesses(fixture: self, session: session) }
 
-    /// Checks that no process, file or control group of a sandbox is left.
+    /// Checks that no process, file, control group, container or volume of a sandbox is left.
     func expectNothingLeft() async throws {
         let deadline = ContinuousClock.now + .seconds(10)
         // What was killed goes without a word.
@@ -101,6 +101,33 @@ extension ChatFixture {
         #expect(try await controlGroups == "")
         let keepRefs = try await Shell.run(#"git -C "$0" for-each-ref refs/discobot"#, repository)
         #expect(keepRefs == "")
+        guard let engine else { return }
+        #expect(try await engine.docker("ps", "-aq", "--filter", "name=\(mark)") == "")
+        #expect(try await engine.docker("volume", "ls", "-q", "--filter", "name=\(mark)") == "")
+    }
+
+    func makeAndRemoveSession() async throws {
+        let session = newSession()
+        #expect(try await talk("echo usable", in: session).text == "usable\n")
+        try await client.removeSession(session)
+    }
+
+    /// The files of the server's sandboxes, and what its engine has.
+    func belongings() async throws -> Set<String> {
+        let path = directory.file(sandboxes)
+        let files = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
+        guard let engine else { return Set(files) }
+        let server = try String(contentsOfFile: path + "/server", encoding: .utf8)
+        let label = "label=discobot.server=" + server.trimmingCharacters(in: .whitespacesAndNewlines)
+        let found =
+            try await engine.docker("ps", "-aq", "--filter", label)
+            + engine.docker("volume", "ls", "-q", "--filter", label)
+            + engine.docker("network", "ls", "-q", "--filter", label)
+        return Set(files + found.split(separator: "\n").map { String($0) })
+    }
+
+    func serverDescriptors() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(server.identifier)/fd").count
     }
 
     private var leftProcesses: [SeenProcess] {

@@ -29,6 +29,20 @@ struct ChatSandboxTests {
         }
     }
 
+    @Test(arguments: SessionProvider.allCases)
+    func `programs of a sandbox cannot write where its socket was`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
+            let session = fixture.newSession()
+            let script = "touch /run/discobot/x 2>/dev/null || echo closed; ls -A /run/discobot 2>/dev/null"
+            for _ in 1...2 {
+                #expect(try await fixture.talk(script, in: session).text == "closed\n")
+                try await fixture.restartServer()
+                let path = "/api/projects/local/sessions/\(session)"
+                #expect(try await fixture.client.put(path, #"{"status":"stopped"}"#).status == 200)
+            }
+        }
+    }
+
     @Test
     func `the next server finds running sandboxes, and removes those whose session is gone`() async throws {
         try await ChatFixture.with { fixture in
@@ -53,6 +67,21 @@ struct ChatSandboxTests {
                 fixture.repository,
                 "refs/discobot/sessions/\(orphan)"
             )
+        }
+    }
+
+    @Test(arguments: SessionProvider.allCases)
+    func `sessions that come and go leave nothing behind`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
+            // What the first ones leave is for all: the project's cache, connections.
+            for _ in 0..<2 { try await fixture.makeAndRemoveSession() }
+            let before = try await fixture.belongings()
+            let descriptors = try fixture.serverDescriptors()
+            let cycles = 10
+            for _ in 0..<cycles { try await fixture.makeAndRemoveSession() }
+            #expect(try await fixture.belongings() == before)
+            // Those of connections to sandboxes that have gone are closed when that is noticed.
+            try await fixture.eventually { try fixture.serverDescriptors() < descriptors + cycles }
         }
     }
 

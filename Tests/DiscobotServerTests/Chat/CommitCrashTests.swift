@@ -14,9 +14,27 @@ struct CommitCrashTests {
         case adopt = "fetch", check = "update-index", land = "merge", tidy = "-d"
     }
 
-    @Test(arguments: Step.allCases, [true, false])
-    func `a kill at any step ends in the same state, once`(step: Step, killsGit: Bool) async throws {
-        try await ChatFixture.with(prepare: HeldGit.install) { fixture in
+    struct Kill: CustomTestStringConvertible {
+        let step: Step
+        /// Whether the git process dies with the server.
+        let isWhole: Bool
+        var provider = SessionProvider.local
+
+        var testDescription: String { "\(step), \(isWhole ? "with git" : "without git"), \(provider)" }
+    }
+
+    static let kills =
+        Step.allCases.flatMap { [Kill(step: $0, isWhole: true), Kill(step: $0, isWhole: false)] }
+        // Those around which the sandbox is asked for something.
+        + [
+            Kill(step: .look, isWhole: false, provider: .docker), Kill(step: .take, isWhole: true, provider: .docker),
+            Kill(step: .land, isWhole: true, provider: .docker), Kill(step: .tidy, isWhole: false, provider: .docker),
+        ]
+
+    @Test(arguments: kills)
+    func `a kill at any step ends in the same state, once`(kill: Kill) async throws {
+        let step = kill.step
+        try await ChatFixture.with(.init(provider: kill.provider), prepare: HeldGit.install) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(Self.commits(3), in: session)
             try await fixture.git(
@@ -35,7 +53,7 @@ struct CommitCrashTests {
                 try await HeldGit.waitUntilAsked(fixture)
             }
             fixture.server.kill()
-            if killsGit {
+            if kill.isWhole {
                 try await Shell.run(
                     "for p in $(cat \"$0\"); do kill -9 $p 2>/dev/null || true; done",
                     fixture.directory.file("asked")
@@ -64,23 +82,25 @@ struct CommitCrashTests {
         }
     }
 
-    @Test
-    func `a kill while the agent commits lands what it has committed`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a kill while the agent commits lands what it has committed`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(
                 "mkdir -p .git/hooks; printf '#!/bin/sh\\necho >begun; until [ -e go ]; do sleep 0.05; done; rm begun go\\n' > .git/hooks/post-commit; chmod +x .git/hooks/post-commit; echo x > x",
                 in: session
             )
             #expect(try await fixture.client.post("/api/projects/local/sessions/\(session)/commit", "").status == 200)
-            let begun = fixture.directory.file("data/sandboxes/sessions/\(session)/data/workspace/begun")
-            try await fixture.eventually { FileManager.default.fileExists(atPath: begun) }
+            let files = "/api/projects/local/sessions/\(session)/files"
+            try await fixture.eventually {
+                try await fixture.client.get("\(files)/read?path=begun").status == 200
+            }
             #expect(
                 try await fixture.client.get("/api/projects/local/sessions/\(session)").json["commitStatus"].string
                     == "committing"
             )
             try await fixture.restartServer()
-            FileManager.default.createFile(atPath: begun.replacing("/begun", with: "/go"), contents: nil)
+            #expect(try await fixture.client.put("\(files)/write", #"{"path":"go","content":""}"#).status == 200)
             let done = try await fixture.committed(session)
             #expect(done["commitStatus"].string == "completed", "\(done)")
             #expect(try await fixture.git("rev-list --count HEAD; cat x") == "2\nx")

@@ -10,11 +10,7 @@ struct DockerAbsenceTests {
     private func with(_ body: (ChatFixture, DockerEngine) async throws -> Void) async throws {
         let engine = try await DockerEngine.start()
         defer { engine.end() }
-        let setting = ChatFixture.Setting(
-            provider: "docker",
-            environment: ["DOCKER_HOST": engine.host, "SANDBOX_IMAGE": DockerEngine.image]
-        )
-        try await ChatFixture.with(setting) { try await body($0, engine) }
+        try await ChatFixture.with(.init(provider: .docker, engine: engine)) { try await body($0, engine) }
     }
 
     private func volumes(_ engine: DockerEngine) async throws -> Set<String> {

@@ -10,18 +10,9 @@ struct DockerChatTests {
     private func with(engine: DockerEngine? = nil, _ body: (ChatFixture, DockerEngine) async throws -> Void)
         async throws
     {
-        let engine = if let engine { engine } else { try await DockerEngine.shared() }
-        let setting = ChatFixture.Setting(
-            provider: "docker",
-            environment: ["DOCKER_HOST": engine.host, "SANDBOX_IMAGE": DockerEngine.image]
-        )
-        var mark = ""
-        try await ChatFixture.with(setting) { fixture in
-            mark = fixture.mark
-            try await body(fixture, engine)
+        try await ChatFixture.with(.init(provider: .docker, engine: engine)) { fixture in
+            try await body(fixture, try #require(fixture.engine))
         }
-        #expect(try await engine.docker("ps", "-aq", "--filter", "name=\(mark)") == "")
-        #expect(try await engine.docker("volume", "ls", "-q", "--filter", "name=\(mark)") == "")
     }
 
     enum Victim: CaseIterable {

@@ -11,12 +11,9 @@ struct DockerFaultTests {
         environment: [String: String] = [:],
         _ body: (ChatFixture, DockerEngine) async throws -> Void
     ) async throws {
-        let engine = try await DockerEngine.shared()
-        let setting = ChatFixture.Setting(
-            provider: "docker",
-            environment: environment.merging(["DOCKER_HOST": engine.host, "SANDBOX_IMAGE": DockerEngine.image]) { $1 }
-        )
-        try await ChatFixture.with(setting) { try await body($0, engine) }
+        try await ChatFixture.with(.init(provider: .docker, environment: environment)) { fixture in
+            try await body(fixture, try #require(fixture.engine))
+        }
     }
 
     private func limit(_ limits: String, _ fixture: ChatFixture) async throws {

@@ -16,7 +16,7 @@ struct DockerImageChatTests {
     ) async throws {
         let engine = try await DockerEngine.shared()
         let setting = ChatFixture.Setting(
-            provider: "docker",
+            provider: .docker,
             environment: ["DOCKER_HOST": host ?? engine.host, "SANDBOX_IMAGE": image]
         )
         try await ChatFixture.with(setting) { try await body($0, engine) }

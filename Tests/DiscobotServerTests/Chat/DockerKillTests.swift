@@ -52,8 +52,9 @@ struct DockerKillTests {
             defer { stub.close() }
             let setting = ChatFixture.Setting(
                 network: "internet",
-                provider: "docker",
-                environment: ["DOCKER_HOST": "unix://\(stub.path)", "SANDBOX_IMAGE": DockerEngine.image]
+                provider: .docker,
+                engine: engine,
+                environment: ["DOCKER_HOST": "unix://\(stub.path)"]
             )
             try await ChatFixture.with(setting) { try await body($0, engine) }
         }

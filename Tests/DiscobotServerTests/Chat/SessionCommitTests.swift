@@ -10,9 +10,9 @@ import Testing
 struct SessionCommitTests {
     static let commitOne = "echo one > one; git add one; git -c user.name=Ada -c user.email=ada@x commit -qm 'Add one'"
 
-    @Test
-    func `commits that the agent has made land as they are`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `commits that the agent has made land as they are`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(Self.commitOne + "; echo edit > edit", in: session)
             let base = try await fixture.git("rev-parse HEAD")
@@ -36,9 +36,9 @@ struct SessionCommitTests {
         }
     }
 
-    @Test
-    func `an agent that has not committed is asked to`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `an agent that has not committed is asked to`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             try await fixture.git("config user.name Grace; git config user.email grace@x")
             let session = fixture.newSession()
             _ = try await fixture.talk("echo new > new; echo changed > README.md", in: session)
@@ -86,9 +86,11 @@ struct SessionCommitTests {
         }
     }
 
-    @Test
-    func `what does not fit is told file by file, and the workspace stays as it is`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `what does not fit is told file by file, and the workspace stays as it is`(
+        provider: SessionProvider
+    ) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(
                 "echo theirs > README.md; git -c user.name=A -c user.email=a@x commit -qam 'Say it'",
@@ -165,9 +167,9 @@ struct SessionCommitTests {
         }
     }
 
-    @Test
-    func `a session is put on top of the workspace's newest commit`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a session is put on top of the workspace's newest commit`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(Self.commitOne + "; echo edit > edit", in: session)
             try await fixture.git(

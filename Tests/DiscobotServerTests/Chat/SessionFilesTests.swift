@@ -8,9 +8,11 @@ import Testing
 /// Files of a session, over the server.
 @Suite(.timeLimit(.minutes(2)))
 struct SessionFilesTests {
-    @Test
-    func `files of the sandbox are seen and edited, also when it has to be started`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `files of the sandbox are seen and edited, also when it has to be started`(
+        provider: SessionProvider
+    ) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk("mkdir made; echo agent > made/file; echo changed > README.md", in: session)
             let client = fixture.client

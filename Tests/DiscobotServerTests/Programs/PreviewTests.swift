@@ -10,9 +10,9 @@ import Testing
 struct PreviewTests {
     private static let services = ["mirror.py": PreviewFixture.mirror]
 
-    @Test
-    func `a service is started by the first request, and sees what it may`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a service is started by the first request, and sees what it may`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = try await fixture.session(with: Self.services)
             let headers = ["Cookie": "a=1; discobot_session=s", "X-Forwarded-Host": "evil", "X-Custom": "x"]
             let answer = try await fixture.preview(session, "mirror", "/head/a%2Fb?q=1&r", headers: headers)
@@ -65,9 +65,9 @@ struct PreviewTests {
         }
     }
 
-    @Test
-    func `events come as they happen, and a client that goes is noticed`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `events come as they happen, and a client that goes is noticed`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = try await fixture.session(with: Self.services)
             let connection = try fixture.rawPreview(session, "mirror", "GET /sse HTTP/1.1\r\nHost: HOST\r\n\r\n")
             #expect(connection.read(until: "data: 1").contains("text/event-stream"))
@@ -77,9 +77,9 @@ struct PreviewTests {
         }
     }
 
-    @Test
-    func `a WebSocket passes byte by byte`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a WebSocket passes byte by byte`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = try await fixture.session(with: Self.services)
             let request = """
                 GET /ws HTTP/1.1\r\nHost: HOST\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r
@@ -230,10 +230,11 @@ struct PreviewTests {
         }
     }
 
-    @Test
-    func `the listener for paths isolates services that share it`() async throws {
+    @Test(arguments: SessionProvider.allCases)
+    func `the listener for paths isolates services that share it`(provider: SessionProvider) async throws {
         let port = try ServerProcess.freePort()
-        try await ChatFixture.with(ChatFixture.Setting(environment: ["PREVIEW_PORT": String(port)])) { fixture in
+        let setting = ChatFixture.Setting(provider: provider, environment: ["PREVIEW_PORT": String(port)])
+        try await ChatFixture.with(setting) { fixture in
             let session = try await fixture.session(with: Self.services)
             let list = try await fixture.client.get("/api/projects/local/sessions/\(session)/services").json["services"]
                 .list

@@ -10,6 +10,7 @@ struct SessionProgramsTests {
     private static let makeServices = """
         mkdir -p .discobot/services .discobot/hooks
         printf '#!/bin/sh\\n#---\\n# name: Ticker\\n# http: 8080\\n#---\\necho up; exec sleep 1000\\n' > .discobot/services/tick.sh
+        printf '#!/bin/sh\\ntrap "" TERM; echo on; while :; do sleep 1000; done\\n' > .discobot/services/deaf.sh
         printf -- '---\\nhttp: 9000\\n---\\n' > .discobot/services/ext
         printf '#!/bin/sh\\n#---\\n# type: session\\n#---\\necho hook ran; exit 2\\n' > .discobot/hooks/setup.sh
         chmod +x .discobot/*/*.sh
@@ -17,14 +18,16 @@ struct SessionProgramsTests {
 
     private struct Enough: Error {}
 
-    @Test
-    func `services are listed, started, followed and stopped, and outlive the server`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `services are listed, started, followed and stopped, and outlive the server`(
+        provider: SessionProvider
+    ) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(Self.makeServices, in: session)
             let path = "/api/projects/local/sessions/\(session)/services"
             let listed = try await fixture.client.get(path).json["services"].list
-            #expect(listed.map { $0["id"].string } == ["tick", "ext"])
+            #expect(Set(listed.map { $0["id"].string }) == ["tick", "ext", "deaf"])
             #expect(listed.first?["status"].string == "stopped")
             #expect(listed.first?["http"].int == 8080)
             let started = try await fixture.client.post("\(path)/tick/start", "")
@@ -32,6 +35,7 @@ struct SessionProgramsTests {
             #expect(started.json["status"].string == "starting")
             #expect(started.json["serviceId"].string == "tick")
             #expect(try await fixture.client.post("\(path)/tick/start", "").status == 409)
+            #expect(try await fixture.client.post("\(path)/deaf/start", "").status == 202)
             #expect(try await fixture.client.post("\(path)/ext/start", "").status == 400)
             #expect(try await fixture.client.post("\(path)/no/start", "").status == 404)
             #expect(try await fixture.client.get("/api/projects/local/sessions/unknown/services").status == 404)
@@ -48,6 +52,10 @@ struct SessionProgramsTests {
             let whole = try await fixture.client.stream("\(path)/tick/output") { _ in false }
             #expect(whole.contains(#""exitCode":143"#))
             #expect(whole.hasSuffix("data: [DONE]\n\n"))
+            _ = try await fixture.client.stream("\(path)/deaf/output") { $0.contains("on") }
+            #expect(try await fixture.client.post("\(path)/deaf/stop", "").status == 200)
+            let killed = try await fixture.client.stream("\(path)/deaf/output") { _ in false }
+            #expect(killed.contains(#""exitCode":137"#))
             let unknown = try await fixture.client.stream("\(path)/no/output") { _ in false }
             #expect(unknown.contains(#""type":"error""#))
             #expect(unknown.hasSuffix("data: [DONE]\n\n"))
@@ -57,9 +65,9 @@ struct SessionProgramsTests {
         }
     }
 
-    @Test
-    func `hooks are shown, run again, and their output can be had`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `hooks are shown, run again, and their output can be had`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(Self.makeServices, in: session)
             let path = "/api/projects/local/sessions/\(session)/hooks"

@@ -10,10 +10,11 @@ import Testing
 @Suite(.timeLimit(.minutes(4)))
 struct TerminalServerTests {
     private static func with(
-        provider: String = "local",
+        _ provider: SessionProvider,
+        environment: [String: String] = [:],
         _ body: (ChatFixture, _ session: String) async throws -> Void
     ) async throws {
-        try await ChatFixture.with(.init(provider: provider)) { fixture in
+        try await ChatFixture.with(.init(provider: provider, environment: environment)) { fixture in
             let session = fixture.newSession()
             let made = try await fixture.client.post(
                 "/api/projects/local/sessions",
@@ -35,14 +36,18 @@ struct TerminalServerTests {
         }
     }
 
-    @Test
-    func `a terminal starts its sandbox, survives the server, and tells what it was`() async throws {
-        try await Self.with { fixture, session in
+    @Test(arguments: SessionProvider.allCases)
+    func `a terminal starts its sandbox, survives the server, and tells what it was`(
+        provider: SessionProvider
+    ) async throws {
+        try await Self.with(provider) { fixture, session in
             let path = "/api/projects/local/sessions/\(session)/terminal"
             try await TerminalClient.with(fixture.client, session: session, query: "rows=30&cols=100") { terminal in
                 let shown = try await terminal.run("x=kept; stty size; id -u; env")
                 #expect(shown.contains("30 100") && shown.contains("1000"))
                 #expect(!shown.contains("DISCOBOT_SECRET") && !shown.contains("API_KEY"))
+                try await terminal.resize(40, 120)
+                #expect(try await terminal.run("stty size").contains("40 120"))
                 try await terminal.type("seq 1 3000; echo do''ne\r")
                 _ = try await terminal.output(until: "done")
                 fixture.server.kill()
@@ -75,9 +80,9 @@ struct TerminalServerTests {
         }
     }
 
-    @Test
-    func `what is no proper request for a terminal is refused`() async throws {
-        try await Self.with { fixture, session in
+    @Test(arguments: SessionProvider.allCases)
+    func `what is no proper request for a terminal is refused`(provider: SessionProvider) async throws {
+        try await Self.with(provider) { fixture, session in
             let client = fixture.client
             let path = "/api/projects/local/sessions/\(session)/terminal"
             #expect(try await client.get("\(path)/ws").status == 400)
@@ -107,8 +112,18 @@ struct TerminalServerTests {
     }
 
     @Test
-    func `viewers are told when the sandbox or the server ends`() async throws {
-        try await Self.with { fixture, session in
+    func `root is to be had where the runtime is root`() async throws {
+        try await Self.with(.local, environment: ["LOCAL_UNISOLATED": "true"]) { fixture, session in
+            try await TerminalClient.with(fixture.client, session: session, query: "root=true") { terminal in
+                let shown = try await terminal.run("echo [$(id -u)]")
+                #expect(shown.contains("[0]"))
+            }
+        }
+    }
+
+    @Test(arguments: SessionProvider.allCases)
+    func `viewers are told when the sandbox or the server ends`(provider: SessionProvider) async throws {
+        try await Self.with(provider) { fixture, session in
             let path = "/api/projects/local/sessions/\(session)"
             try await TerminalClient.with(fixture.client, session: session) { terminal in
                 try await terminal.run("true")
@@ -135,9 +150,11 @@ struct TerminalServerTests {
         }
     }
 
-    @Test
-    func `Ctrl-C ends a flood through the server, and a viewer that vanishes harms nobody`() async throws {
-        try await Self.with { fixture, session in
+    @Test(arguments: SessionProvider.allCases)
+    func `Ctrl-C ends a flood through the server, and a viewer that vanishes harms nobody`(
+        provider: SessionProvider
+    ) async throws {
+        try await Self.with(provider) { fixture, session in
             let lost = try RawConnection(port: URL(string: fixture.client.base)?.port ?? 0)
             defer { lost.close() }
             try await TerminalClient.with(fixture.client, session: session) { terminal in
