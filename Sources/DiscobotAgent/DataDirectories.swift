@@ -19,6 +19,11 @@ struct DataDirectories: Sendable {
     var gitConfiguration: String { "\(agent)/gitconfig" }
     /// What is known of hooks, and what they wrote.
     var hooks: String { "\(agent)/hooks" }
+    /// What is needed while commits are moved; names that begin with it, too.
+    var rebase: String { "\(agent)/rebase" }
+    /// For a copy of git's index.
+    var newIndex: String { "\(agent)/\(Self.indexPrefix)\(UUID().uuidString)" }
+    private static let indexPrefix = "index."
     private var drivers: String { "\(agent)/drivers" }
 
     /// Makes what is missing.
@@ -35,6 +40,13 @@ struct DataDirectories: Sendable {
         let directory = state(agentType)
         try make(directory, mode: 0o700)
         return directory
+    }
+
+    /// Removes the copies of git's index that a runtime that was killed has left.
+    func removeIndexes() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: agent) where name.hasPrefix(Self.indexPrefix) {
+            try FileManager.default.removeItem(atPath: "\(agent)/\(name)")
+        }
     }
 
     func removeStates() throws {

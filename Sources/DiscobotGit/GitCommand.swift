@@ -11,11 +11,19 @@ package import SystemPackage
 package struct GitCommand: Sendable {
     package let directory: String?
     package let environment: GitEnvironment
+    /// How many bytes of memory of its own a process may have; nil is as many as the machine gives.
+    private let memoryLimit: UInt?
 
     /// Runs in `directory`, or in the server's own directory for commands that need no repository.
-    package init(directory: String?, environment: GitEnvironment = GitEnvironment()) {
+    package init(directory: String?, environment: GitEnvironment = GitEnvironment(), memoryLimit: UInt? = nil) {
         self.directory = directory
         self.environment = environment
+        self.memoryLimit = memoryLimit
+    }
+
+    /// The same, whose processes fail with `.tooLarge` when they need more memory.
+    func limited(toMemory limit: UInt) -> GitCommand {
+        GitCommand(directory: directory, environment: environment, memoryLimit: limit)
     }
 
     /// Runs `git <arguments>` and collects at most `outputLimit` bytes of standard output.
@@ -117,13 +125,22 @@ package struct GitCommand: Sendable {
         options.createSession = true
         options.teardownSequence = Self.politely
         let overrides = GitEnvironment.configuration.flatMap { ["-c", $0] }
+        let (executable, first) = program
         return Configuration(
-            executable: environment.executable,
-            arguments: Arguments(overrides + request.arguments),
+            executable: executable,
+            arguments: Arguments(first + overrides + request.arguments),
             environment: .custom(variables(for: request)),
             workingDirectory: directory.map { FilePath($0) },
             platformOptions: options
         )
+    }
+
+    /// Git, and what comes before its arguments. Only a process itself can limit its memory before it takes any; a limit
+    /// that is lower already stays. Files that are mapped do not count.
+    private var program: (Executable, [String]) {
+        guard let memoryLimit else { return (environment.executable, []) }
+        let script = "ulimit -d \(memoryLimit >> 10) 2>/dev/null; exec \"$0\" \"$@\""
+        return (.path("/bin/sh"), ["-c", script, environment.git])
     }
 
     private func variables(for request: Request) -> [Environment.Key: String] {
@@ -151,6 +168,9 @@ package struct GitCommand: Sendable {
         // The leader is reaped, but its number stays taken while its group has a member, and an empty group is
         // not there to be hit: numbers are handed out in a cycle.
         Self.killGroup(of: process)
+        if let memoryLimit, collected.errorText.contains("ut of memory") {
+            throw GitError(.tooLarge, "git \(request.name) needs more than \(memoryLimit >> 20) MiB of memory for this")
+        }
         switch status {
         case .exited(let code):
             throw GitError(command: request.name, exitCode: code, standardError: collected.errorText)

@@ -8,7 +8,8 @@ import SystemPackage
 /// The environment git runs in. It is built from scratch: no `GIT_*` variable of the server reaches git.
 package struct GitEnvironment: Equatable, Sendable {
     let variables: [String: String]
-    let executable: Executable
+    /// The path of git, or its name.
+    let git: String
 
     /// Takes what git needs to reach the network, the user's identity and credentials from `process`.
     package init(inheriting process: [String: String] = ProcessInfo.processInfo.environment) {
@@ -20,11 +21,13 @@ package struct GitEnvironment: Equatable, Sendable {
     }
 
     /// Looked for here because a name costs one process for each directory of the search path that does not have it.
-    private static func git(in searchPath: String) -> Executable {
+    private static func git(in searchPath: String) -> String {
         let paths = searchPath.split(separator: ":").map { String($0) + "/git" }
         // A name where there is none: it may be installed later, and the failure says what is missing.
-        return paths.first(where: isProgram).map { .path(FilePath($0)) } ?? .name("git")
+        return paths.first(where: isProgram) ?? "git"
     }
+
+    var executable: Executable { git.contains("/") ? .path(FilePath(git)) : .name(git) }
 
     private static func isProgram(_ path: String) -> Bool {
         var status = stat()
@@ -33,7 +36,7 @@ package struct GitEnvironment: Equatable, Sendable {
 
     private init(_ variables: [String: String]) {
         self.variables = variables
-        executable = Self.git(in: variables["PATH"] ?? "")
+        git = Self.git(in: variables["PATH"] ?? "")
     }
 
     /// With more variables, which overrule those that are there.

@@ -54,6 +54,7 @@ extension GitQuarantine {
 
     /// Whether they, and nothing else, lead from `target` to their end.
     private func isBased(_ range: GitCommitRange, on target: String) async throws -> Bool {
+        guard !range.merges.isEmpty else { return range.base == target }
         let isAncestor = try await command.run(
             ["merge-base", "--is-ancestor", target, range.head],
             acceptedExitCodes: [0, 1]

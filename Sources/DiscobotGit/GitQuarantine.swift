@@ -16,6 +16,13 @@ package struct GitQuarantine: Sendable {
         static let file = 100 << 20
         /// Bytes of all objects, unpacked.
         static let total = 4 << 30
+        /// Bytes of git's list of all files that the commits change, each as often as one does; about a million.
+        static let changes = 128 << 20
+        /// Bytes of git's list of the files that differ in the end.
+        static let change = 32 << 20
+        /// Bytes of memory that a process has for commits, and one that lists what they change.
+        static let memory: UInt = 2 << 30
+        static let listMemory: UInt = 256 << 20
     }
 
     package let directory: String
@@ -52,7 +59,8 @@ package struct GitQuarantine: Sendable {
         ]
         command = GitCommand(
             directory: directory,
-            environment: original.environment.adding(own.merging(committer.variables) { $1 })
+            environment: original.environment.adding(own.merging(committer.variables) { $1 }),
+            memoryLimit: Limit.memory
         )
     }
 
@@ -95,11 +103,10 @@ package struct GitQuarantine: Sendable {
 
     /// Copies commits into a repository, where refs keep them.
     func release(_ commits: [(commit: String, ref: String)], to target: GitCommand) async throws {
-        var refspecs: [String] = []
-        for (number, item) in commits.enumerated() {
-            _ = try await command.run(["update-ref", "refs/heads/release\(number)", item.commit])
-            refspecs.append("+refs/heads/release\(number):\(item.ref)")
-        }
+        let names = commits.indices.map { "refs/heads/release\($0)" }
+        let updates = zip(names, commits).map { "update \($0) \($1.commit)\n" }.joined()
+        _ = try await command.run(["update-ref", "--stdin"], input: Array(updates.utf8))
+        let refspecs = zip(names, commits).map { "+\($0):\($1.ref)" }
         _ = try await target.run(
             [
                 "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-prune",
@@ -111,61 +118,5 @@ package struct GitQuarantine: Sendable {
 
     package func discard() {
         try? FileManager.default.removeItem(atPath: directory)
-    }
-}
-
-/// Some commits of a line of development.
-package struct GitCommitRange: Sendable, Equatable {
-    /// The last one.
-    package let head: String
-    /// Oldest first.
-    package let commits: [String]
-    /// What the oldest is based on; nil for a first commit.
-    package let base: String?
-    /// Those with more than one parent.
-    package let merges: [String]
-}
-
-extension GitQuarantine {
-    /// The commits that lead to `head` beyond those in `excluded`; nil for none. Throws `.tooLarge`.
-    package func commits(to head: String, beyond excluded: [String]) async throws -> GitCommitRange? {
-        let output = try await command.run(
-            ["rev-list", "--parents", "--topo-order", "--reverse", "--max-count=\(Limit.commits + 1)", head, "--not"]
-                + excluded
-        )
-        let lines = output.text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-        guard let oldest = lines.first else { return nil }
-        guard lines.count <= Limit.commits else {
-            throw GitError(.tooLarge, "the session has more than \(Limit.commits) commits")
-        }
-        try await checkSizes(head, excluded)
-        return GitCommitRange(
-            head: head,
-            commits: lines.compactMap(\.first),
-            base: oldest.dropFirst().first,
-            merges: lines.filter { $0.count > 2 }.compactMap(\.first)
-        )
-    }
-
-    /// Sizes are those that objects say of themselves; git has compared them with what they hold.
-    private func checkSizes(_ head: String, _ excluded: [String]) async throws {
-        let objects = try await command.run(
-            ["rev-list", "--objects", "--no-object-names", head, "--not"] + excluded,
-            timeout: .seconds(300)
-        )
-        let sizes = try await command.run(
-            ["cat-file", "--batch-check=%(objectsize)"],
-            input: objects.bytes,
-            timeout: .seconds(300)
-        ).text.split(separator: "\n").map { Int($0) ?? .max }
-        guard sizes.count <= Limit.objects else {
-            throw GitError(.tooLarge, "the session's commits have more than \(Limit.objects) objects")
-        }
-        guard sizes.allSatisfy({ $0 <= Limit.file }) else {
-            throw GitError(.tooLarge, "a file of the session's commits has more than \(Limit.file >> 20) MiB")
-        }
-        guard sizes.reduce(0, +) <= Limit.total else {
-            throw GitError(.tooLarge, "the session's commits have more than \(Limit.total >> 30) GiB of files")
-        }
     }
 }

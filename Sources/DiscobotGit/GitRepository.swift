@@ -10,11 +10,14 @@ package struct GitRepository: Sendable {
     package let directory: String
     /// Without a working tree.
     package let isBare: Bool
+    /// Where git keeps what belongs to this working tree.
+    let gitDirectory: String
     package let command: GitCommand
 
-    private init(directory: String, isBare: Bool, command: GitCommand) {
+    private init(directory: String, isBare: Bool, gitDirectory: String, command: GitCommand) {
         self.directory = directory
         self.isBare = isBare
+        self.gitDirectory = gitDirectory
         self.command = command
     }
 
@@ -29,7 +32,12 @@ package struct GitRepository: Sendable {
         let command = GitCommand(directory: directory, environment: environment)
         let layout = try await layout(path: path, command)
         guard layout.isTop(of: directory) else { throw notARepository(path) }
-        return GitRepository(directory: directory, isBare: layout.isBare, command: command)
+        return GitRepository(
+            directory: directory,
+            isBare: layout.isBare,
+            gitDirectory: String(layout.gitDirectory),
+            command: command
+        )
     }
 
     private static func layout(path: String, _ command: GitCommand) async throws -> Layout {

@@ -6,7 +6,8 @@ import Glibc
 /// Puts the commits of a working copy, and its changes that are not committed, on top of another commit.
 ///
 /// Everything is worked out in a quarantine first; the working copy changes when all of it fits, and stays as it is
-/// otherwise. Changes come back without being staged.
+/// otherwise. Changes come back without being staged. What is about to change is written down, so that ``settle()`` can
+/// finish or undo it after a kill.
 package struct GitWorkingRebase: Sendable {
     private let command: GitCommand
     private let directory: String
@@ -29,7 +30,7 @@ package struct GitWorkingRebase: Sendable {
     }
 
     /// What the working copy is, and what it is to be.
-    private struct Move {
+    private struct Move: Codable {
         let head: String
         /// The tree of the files with their changes.
         let tree: String
@@ -40,7 +41,8 @@ package struct GitWorkingRebase: Sendable {
 
     /// - Parameter landed: commits of the working copy that `target` has already, in whatever form.
     package func run(onto target: String, landed: [String], committer: GitIdentity) async throws -> Outcome {
-        try GitRepository.checkIdle("\(directory)/.git", of: "the session")
+        try await settle(removesLocks: false)
+        try GitRepository.checkIdle(gitDirectory, of: "the session")
         let head = try await commit("HEAD", "the session has no commit yet")
         let target = try await commit(target, "the session does not have the workspace's commit \(target.prefix(12))")
         let tree = try await editedTree()
@@ -84,8 +86,11 @@ package struct GitWorkingRebase: Sendable {
         return known
     }
 
-    private var index: String { "\(directory)/.git/index" }
+    private var gitDirectory: String { "\(directory)/.git" }
+    private var index: String { "\(gitDirectory)/index" }
     private var spareIndex: String { scratch + ".index" }
+    private var record: String { scratch + ".move" }
+    private static let ref = "refs/discobot/rebase"
 
     /// Of all files that git knows, as they are.
     private func editedTree() async throws -> String {
@@ -111,8 +116,7 @@ package struct GitWorkingRebase: Sendable {
             move.hasEdits = true
         }
         move.newTree = try await quarantine.command.run(["rev-parse", "--verify", "\(end)^{tree}"]).line
-        let ref = "refs/discobot/rebase"
-        try await quarantine.release([(end, ref), (move.newHead, ref + "-head")], to: command)
+        try await quarantine.release([(end, Self.ref), (move.newHead, Self.ref + "-head")], to: command)
         return nil
     }
 
@@ -120,45 +124,58 @@ package struct GitWorkingRebase: Sendable {
         let inTheWay = try await untracked(move)
         guard inTheWay.isEmpty else { return .conflicts(subject: nil, inTheWay) }
         try copyIndex(index, spareIndex)
-        defer { removeSpareIndex() }
+        try write(move)
         do {
             // The files are as in this tree; the index must say so, or git takes them for changes in the way.
-            _ = try await command.run(["read-tree", move.tree])
-            _ = try await command.run(["update-index", "-q", "--refresh"], acceptedExitCodes: [0, 1])
+            try await setIndex(move.tree)
             _ = try await command.run(["read-tree", "-m", "-u", move.tree, move.newTree], timeout: .seconds(600))
+            try await moveHead(move)
         } catch {
-            rename(spareIndex, index)
-            throw error
+            // Locks that are there now are those of a git that lives.
+            guard try await settle(removesLocks: false) else { throw error }
+            return .done(head: move.newHead)
         }
-        do {
-            _ = try await command.run(["update-ref", "-m", "discobot: rebase", "HEAD", move.newHead, move.head])
-        } catch {
-            _ = try await command.run(["read-tree", "-m", "-u", move.newTree, move.tree], timeout: .seconds(600))
-            rename(spareIndex, index)
-            throw error
-        }
-        if move.hasEdits {
-            _ = try await command.run(["read-tree", move.newHead])
-            _ = try await command.run(["update-index", "-q", "--refresh"], acceptedExitCodes: [0, 1])
-        }
-        for ref in ["refs/discobot/rebase", "refs/discobot/rebase-head"] {
-            _ = try await command.run(["update-ref", "-d", ref])
-        }
+        try await complete(move)
         return .done(head: move.newHead)
+    }
+
+    private func moveHead(_ move: Move) async throws {
+        _ = try await command.run(["update-ref", "-m", "discobot: rebase", "HEAD", move.newHead, move.head])
+    }
+
+    private func setIndex(_ tree: String) async throws {
+        _ = try await command.run(["read-tree", tree])
+        _ = try await command.run(["update-index", "-q", "--refresh"], acceptedExitCodes: [0, 1])
+    }
+
+    private func complete(_ move: Move) async throws {
+        if move.hasEdits { try await setIndex(move.newHead) }
+        try await forget()
+    }
+
+    private func forget() async throws {
+        for ref in [Self.ref, Self.ref + "-head"] { _ = try await command.run(["update-ref", "-d", ref]) }
+        // Last, so that nothing stays behind.
+        removeSpareIndex()
+        unlink(record)
+    }
+
+    private func change(_ move: Move) -> TreeChange {
+        TreeChange(command, directory: directory, gitDirectory: gitDirectory, from: move.tree, to: move.newTree)
     }
 
     /// Git would refuse some of them, and write over those that it ignores.
     private func untracked(_ move: Move) async throws -> [GitConflict] {
-        let added = try await command.run(
-            ["diff-tree", "-r", "--no-renames", "--name-only", "--diff-filter=A", "-z", move.tree, move.newTree]
-        )
-        return NULFields(added.bytes).filter { GitRepository.exists(Array($0), in: directory) }.map {
-            GitConflict(path: $0.text, reason: "is in the session already, and git does not track it there")
-        }
+        let change = change(move)
+        return change.untracked(among: try await change.paths()).map {
+            GitConflict(path: $0[...].text, reason: "is in the session already, and git does not track it there")
+        }.sorted { $0.path < $1.path }
     }
 
     private func copyIndex(_ from: String, _ to: String) throws {
         do {
+            // What a killed runtime has left.
+            removeSpareIndex()
             try FileManager.default.copyItem(atPath: from, toPath: to)
         } catch {
             throw GitError(.failed, "git's index could not be copied: \(error)")
@@ -167,5 +184,58 @@ package struct GitWorkingRebase: Sendable {
 
     private func removeSpareIndex() {
         unlink(spareIndex)
+        unlink(spareIndex + ".lock")
+    }
+}
+
+// MARK: - After a kill
+
+extension GitWorkingRebase {
+    /// Finishes a rebase that was killed while it changed the working copy, or undoes it. What is not committed stays in
+    /// either case. Nothing else may be at work there. Throws ``GitError``.
+    package func settle() async throws {
+        try? FileManager.default.removeItem(atPath: scratch)
+        try await settle(removesLocks: true)
+    }
+
+    /// Whether there was something that is done now.
+    @discardableResult
+    private func settle(removesLocks: Bool) async throws -> Bool {
+        guard let move = readMove() else { return false }
+        if removesLocks { try await StaleLocks(command).remove(after: .zero) }
+        var head = try await commit("HEAD", "the session has no commit any more")
+        if head == move.head {
+            let change = change(move)
+            let paths = try await change.paths()
+            // The index is written when all files are, and the branch is moved then.
+            if try await change.hasReachedIndex(paths) {
+                try await moveHead(move)
+                head = move.newHead
+            } else {
+                try await setIndex(move.tree)
+                try await change.undo(paths)
+                rename(spareIndex, index)
+            }
+        }
+        guard head == move.newHead else {
+            try await forget()
+            return false
+        }
+        try await complete(move)
+        return true
+    }
+
+    private func write(_ move: Move) throws {
+        do {
+            try JSONEncoder().encode(move).write(to: URL(filePath: record), options: .atomic)
+        } catch {
+            throw GitError(.storageFull, "there is no room to move the session's commits: \(error)")
+        }
+    }
+
+    /// Nil for none, and for one that is not to be understood.
+    private func readMove() -> Move? {
+        guard let data = FileManager.default.contents(atPath: record) else { return nil }
+        return try? JSONDecoder().decode(Move.self, from: data)
     }
 }

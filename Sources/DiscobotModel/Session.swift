@@ -107,6 +107,13 @@ package struct SessionStage: Sendable, Equatable, Codable {
 }
 
 extension Session {
+    /// Takes note that its commits are in the workspace.
+    package mutating func land(_ landing: CommitLanding) {
+        appliedCommit = landing.to
+        landedCommit = landing.session
+        self.landing = nil
+    }
+
     /// Takes a new status, and notes the time where that begins or ends a stage of preparation.
     package mutating func become(_ next: SessionStatus, at time: Timestamp = .now) {
         if next == .initializing || next == .reinitializing { stages = [] }

@@ -127,7 +127,7 @@ private struct Parts {
             RemoveProjectFilesJob(directories: directories, sandboxes: sandboxes),
             InitializeSessionJob(sandboxes: sandboxes, workspaces: workspaces),
             StopSessionJob(sandboxes: sandboxes),
-            DeleteSessionJob(sandboxes: sandboxes),
+            DeleteSessionJob(sandboxes: sandboxes, git: git, directories: directories),
             RunTurnJob(sandboxes: sandboxes, feed: turns, credentials: credentials, logger: logger),
             CommitSessionJob(sandboxes: sandboxes, git: git, directories: directories, feed: turns),
             RebaseSessionJob(sandboxes: sandboxes, git: git),

@@ -164,6 +164,66 @@ struct AgentCommitsTests {
         }
     }
 
+    /// Where git is at work when the runtime is killed, and what it has done of that.
+    private static let kills = [
+        ("add --update", ""),
+        ("commit-tree", ""),
+        ("fetch", ""),
+        ("read-tree [0-9a-f]", ""),
+        ("update-index", ""),
+        ("read-tree -m -u [0-9a-f]", ""),
+        ("read-tree -m -u [0-9a-f]", "cp ../../source/up up; : > .git/index.lock"),
+        ("read-tree -m -u [0-9a-f]", "printf u > up; rm file"),
+        ("update-ref -m", ": > .git/refs/heads/main.lock"),
+        ("update-ref -d", ""),
+    ]
+
+    @Test(arguments: kills)
+    func `a runtime that is killed in a rebase loses nothing, and goes on`(place: String, script: String) async throws {
+        try await TemporaryDirectory.with { directory in
+            try await AgentRuntimeProcess.makeSource(in: directory)
+            let environment = try await HeldAgentGit.install(directory)
+            var runtime = try await AgentRuntimeProcess(in: directory, environment: environment)
+            defer { runtime.kill() }
+            let shell = { (script: String) async throws -> String in
+                try await Shell.run(
+                    """
+                    export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+                    cd "$0"; \(script)
+                    """,
+                    directory.file("data/workspace")
+                ).trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+            _ = try await shell(
+                "seq 20 > long; git add long; git commit -qm mine; echo u > u; echo s > staged; git add staged; echo 2 > long"
+            )
+            let target = try await shell(
+                "cd ../../source; echo up > up; echo three > file; git add .; git commit -qm up; git rev-parse HEAD"
+            )
+            try directory.write(place, to: "hold")
+            let client = runtime.client
+            async let answer = client.rebase(RebaseRequest(onto: target, landed: []))
+            try await eventually { directory.exists("asked") }
+            _ = try await shell(script.isEmpty ? "true" : script)
+            runtime.kill()
+            _ = try? await answer
+            try FileManager.default.removeItem(atPath: directory.file("hold"))
+            try directory.write("", to: "data/agent/index.of-a-diff")
+            runtime = try await AgentRuntimeProcess(in: directory, environment: environment)
+            // One of two states.
+            let look =
+                "git log --format=%s; git status --porcelain; cat long u staged file; ls up .git/*.lock 2>/dev/null || true"
+            let before = "mine\none\n M long\nA  staged\n?? u\n2\nu\ns\none"
+            let after = "mine\nup\none\n M long\n?? staged\n?? u\n2\nu\ns\nthree\nup"
+            let state = try await shell(look)
+            #expect([before, after].contains(state), "\(state)")
+            let again = try await runtime.client.rebase(RebaseRequest(onto: target, landed: []))
+            #expect(again.conflicts == [])
+            #expect(try await shell("\(look); git for-each-ref refs/discobot") == after)
+            #expect(try directory.contents("data/agent").filter { $0.contains("rebase") || $0.contains("index") } == [])
+        }
+    }
+
     @Test
     func `nothing moves while the agent works`() async throws {
         try await with { runtime, _, shell in
@@ -176,5 +236,31 @@ struct AgentCommitsTests {
             #expect(refusal?.code == .refused(status: 409))
             _ = try await runtime.client.cancel()
         }
+    }
+}
+
+/// A git that waits for ever where its arguments have something, as long as that is wanted.
+private enum HeldAgentGit {
+    static func install(_ directory: TemporaryDirectory) async throws -> [String: String] {
+        try await Shell.run(
+            #"""
+            mkdir "$0/bin"
+            cat >"$0/bin/git" <<END
+            #!/bin/sh
+            if [ -e "$0/hold" ]; then
+                case " \$* " in
+                    *" "\$(cat "$0/hold")*)
+                        : >"$0/asked"
+                        exec sleep 1000 ;;
+                esac
+            fi
+            exec $(command -v git) "\$@"
+            END
+            chmod 755 "$0/bin/git"
+            """#,
+            directory.path
+        )
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        return ["PATH": "\(directory.path)/bin:\(path)"]
     }
 }

@@ -6,6 +6,8 @@ import DiscobotTestSupport
 import Foundation
 import Testing
 
+@testable import DiscobotAgent
+
 /// Hooks of a runtime as a process.
 @Suite(.timeLimit(.minutes(3)))
 struct AgentHooksTests {
@@ -170,6 +172,98 @@ struct AgentHooksTests {
             try FileManager.default.removeItem(atPath: directory.file("data/workspace/.discobot/hooks/lint.sh"))
             try await runtime.start("cat .git/hooks/pre-commit", completion: "gone")
             #expect(text(try await runtime.chunks(of: "gone")) == "#!/bin/sh\ntouch old-ran\n")
+        }
+    }
+
+    @Test
+    func `runs by git and runs that are asked for are counted once`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            try addProgram("hooks/lint.sh", hook("pre-commit", "! grep -q bad file"), in: directory)
+            let commit = "git add file; git -c user.name=a -c user.email=a@b.c commit -qm x; true"
+            try await runtime.start("echo bad > file; \(commit); echo 1 > file; \(commit)", completion: "c")
+            _ = try await runtime.chunks(of: "c")
+            for count in 3...4 {
+                #expect(try await runtime.client.rerunHook("lint") == HookRunResponse(exitCode: 0))
+                let status = try await runtime.client.hooks().hooks["lint"]
+                #expect(status?.runCount == count)
+                #expect(status?.failCount == 1)
+            }
+        }
+    }
+
+    @Test
+    func `hooks that the user puts in the place of git's are all kept`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let folder = directory.file("data/workspace/.git/hooks")
+            try await Shell.run("mkdir -p $0; echo '# first' > $0/pre-commit", folder)
+            try addProgram("hooks/lint.sh", hook("pre-commit", "true"), in: directory)
+            try await runtime.start("true", completion: "a")
+            _ = try await runtime.chunks(of: "a")
+            // As tools do that install their hook: what was there is kept beside it, and run.
+            try await runtime.start(
+                """
+                mv .git/hooks/pre-commit .git/hooks/pre-commit.legacy
+                printf '#!/bin/sh\ntouch second-ran\nexec .git/hooks/pre-commit.legacy\n' > .git/hooks/pre-commit
+                chmod +x .git/hooks/pre-commit
+                """,
+                completion: "b"
+            )
+            _ = try await runtime.chunks(of: "b")
+            try await runtime.start(
+                "echo 2 > file; git -c user.name=a -c user.email=a@b.c commit -qam x && echo committed",
+                completion: "c"
+            )
+            #expect(text(try await runtime.chunks(of: "c")) == "committed\n")
+            #expect(directory.exists("data/workspace/second-ran"))
+            #expect(try await runtime.client.hooks().hooks["lint"]?.runCount == 1)
+            let kept = try await Shell.run("cd $0; grep -l second *; grep -l first *", folder)
+            #expect(kept == "pre-commit.original\npre-commit.original.1\n")
+        }
+    }
+
+    @Test
+    func `a FIFO in the place of git's hook holds nobody up`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let folder = directory.file("data/workspace/.git/hooks")
+            try await Shell.run("mkdir -p $0; mkfifo $0/pre-commit", folder)
+            try addProgram("hooks/lint.sh", hook("pre-commit", "echo checked"), in: directory)
+            try await runtime.start(
+                "echo 2 > file; git -c user.name=a -c user.email=a@b.c commit -qam x && echo committed",
+                completion: "c"
+            )
+            #expect(text(try await runtime.chunks(of: "c")).contains("committed"))
+            #expect(try await runtime.client.hookOutput("lint").output == "checked\n")
+        }
+    }
+
+    @Test
+    func `a hook that takes too long is ended with all that it has begun`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let mark = UUID().uuidString
+            try await Shell.run("mkdir -p $0/.discobot/hooks", directory.path)
+            try directory.write(
+                hook("session", "echo begun; sh -c 'sleep 1000; : \(mark)' & sleep 1000; : \(mark)"),
+                to: ".discobot/hooks/slow.sh"
+            )
+            try await Shell.run("chmod +x $0/.discobot/hooks/slow.sh", directory.path)
+            let definition = try #require(HookDefinition.all(in: directory.path).first)
+            let run = HookRun(
+                hook: definition,
+                command: AgentProcess.Command(
+                    arguments: [directory.file(definition.path)],
+                    environment: ["PATH": "/usr/bin:/bin"],
+                    workingDirectory: directory.path
+                ),
+                outputPath: directory.file("output"),
+                strays: StrayProcesses(owner: "test-\(mark)", isAlone: false),
+                limit: .seconds(1)
+            )
+            let result = try await run.run()
+            #expect(result.exitCode == 124)
+            #expect(result.output.hasPrefix("begun\n"))
+            #expect(result.output.hasSuffix("\nthe hook took longer than 1.0 seconds and was ended\n"))
+            #expect(processes(mentioning: mark) == 0)
+            #expect(try String(contentsOfFile: directory.file("output"), encoding: .utf8) == result.output)
         }
     }
 }

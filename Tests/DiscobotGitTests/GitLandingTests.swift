@@ -143,6 +143,96 @@ struct GitLandingTests {
         }
     }
 
+    /// Names that are no text, and directories and files that take each other's places.
+    private static let awkward = #"""
+        printf 1 > "$(printf 'old\351')"; printf 1 > place; mkdir dir; printf 1 > dir/in; git add .; git commit -qm one
+        """#
+    private static let awkwardChange = #"""
+        printf 22222 > "$(printf 'old\351')"; printf 22222 > "$(printf 'new\351')"; rm place; mkdir place
+        printf 22222 > place/in; rm -r dir; printf 22222 > dir; ln -s dir link; git add .; git commit -qm two
+        """#
+
+    private func withAwkwardStep(
+        _ body: (Fixture, GitRepository, GitLanding, GitLanding.Step) async throws -> Void
+    ) async throws {
+        try await Fixture.with { fixture in
+            let repository = try await fixture.repository()
+            try await fixture.shell("cd repo; \(Self.awkward)")
+            let from = try await repository.git("rev-parse", "HEAD")
+            try await fixture.shell("cd repo; \(Self.awkwardChange)")
+            let step = GitLanding.Step(from: from, to: try await repository.git("rev-parse", "HEAD"))
+            _ = try await repository.git("reset", "--quiet", "--hard", from)
+            try await body(fixture, repository, GitLanding(repository), step)
+        }
+    }
+
+    @Test(arguments: [
+        "true",
+        #"printf 22222 > "$(printf 'old\351')"; printf 22222 > "$(printf 'new\351')""#,
+        #"printf 22 > "$(printf 'old\351')"; rm place"#,
+        #"printf 22 > "$(printf 'new\351')"; ln -s dir link"#,
+        "rm place; mkdir place",
+        "rm place; mkdir place; printf 222 > place/in; rm -r dir",
+        "rm -r dir; printf 22222 > dir",
+    ])
+    func `names that are no text, and directories in the places of files, are undone too`(script: String) async throws {
+        try await withAwkwardStep { fixture, repository, landing, step in
+            let before = try await look(fixture)
+            #expect(try await landing.obstacles(to: step) == [])
+            try await fixture.shell("cd repo; \(script)")
+            #expect(try await landing.settle(step) == false)
+            #expect(try await look(fixture) == before)
+            #expect(try await landing.obstacles(to: step) == [])
+            try await landing.advance(step)
+            #expect(try await repository.status().isClean)
+        }
+    }
+
+    @Test func `what git ignores is in the way as well, below and above the place of a new file`() async throws {
+        try await withAwkwardStep { fixture, repository, landing, step in
+            try await fixture.shell("cd repo; echo '*.o' > .git/info/exclude; mkdir dir/sub; echo mine > dir/sub/x.o")
+            #expect(try await landing.obstacles(to: step).map(\.path) == ["dir/sub/x.o"])
+        }
+        try await with { fixture, repository, landing, step in
+            try await fixture.shell("cd repo; echo new > .git/info/exclude; echo mine > new")
+            #expect(try await landing.obstacles(to: step).map(\.path) == ["new"])
+        }
+    }
+
+    @Test func `what somebody writes after the kill stays`() async throws {
+        try await with { fixture, repository, landing, step in
+            try await fixture.shell(
+                "cd repo; echo 22222 > changed; echo mine > removed; mkdir new; echo mine > new/file; echo mine > d/deep"
+            )
+            #expect(try await landing.settle(step) == false)
+            #expect(try await fixture.shell("cd repo; cat changed removed new/file d/deep") == "1\nmine\nmine\nmine")
+        }
+    }
+
+    @Test func `a failure in the middle is undone, and as long as that fails it is tried again`() async throws {
+        try await with { fixture, repository, landing, step in
+            try await fixture.shell(
+                """
+                cd repo; git config filter.f.required true; git config filter.f.clean cat
+                git config filter.f.smudge 'test ! -e ../broken && cat'; echo 'd/deep filter=f' > .git/info/attributes
+                """
+            )
+            let before = try await look(fixture)
+            try fixture.write("", to: "broken")
+            await #expect(throws: GitLanding.Unsettled.self) { try await landing.advance(step) }
+            #expect(try await repository.headCommit() == step.from)
+            // These go first: the next try does not take them for somebody's.
+            #expect(!fixture.exists("repo/added"))
+            await #expect(throws: GitLanding.Unsettled.self) { _ = try await landing.settle(step) }
+            unlink(fixture.path("broken"))
+            #expect(try await landing.settle(step) == false)
+            #expect(try await look(fixture) == before)
+            #expect(try await landing.obstacles(to: step) == [])
+            try await landing.advance(step)
+            #expect(try await repository.status().isClean)
+        }
+    }
+
     @Test func `a step that lacks the branch only is finished`() async throws {
         try await with { fixture, repository, landing, step in
             try await fixture.shell("cd repo; echo mine >> own; git read-tree -m -u \(step.from) \(step.to)")

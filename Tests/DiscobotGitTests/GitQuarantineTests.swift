@@ -198,6 +198,55 @@ struct GitQuarantineTests {
         }
     }
 
+    /// A tree of ten trees that are the same, of ten that are the same, and so on.
+    private static let bomb = #"""
+        tree=$(echo x | git hash-object -w --stdin); kind='100644 blob'
+        for depth in 1 2 3 4 5 6 7 8 9; do
+            tree=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf "$kind $tree\t$i\n"; done | git mktree); kind='040000 tree'
+        done
+        git reset -q --soft $(git commit-tree $tree -p HEAD -m bomb)
+        """#
+
+    @Test(arguments: [
+        bomb, bomb + "; git reset -q --soft $(git commit-tree HEAD~1^{tree} -p HEAD -m harmless)",
+        bomb + "; side=$(git commit-tree HEAD~1^{tree} -p HEAD~1 -m side); "
+            + "git reset -q --soft $(git commit-tree $tree -p HEAD~1 -p $side -m merge)",
+    ])
+    func `few objects that are a billion files are refused`(script: String) async throws {
+        try await with(script) { fixture, repository, quarantine, base in
+            let refusal = await error { try await replay(quarantine, fixture, repository, base) }
+            #expect(refusal?.code == .tooLarge)
+            #expect(refusal?.message == "the session's commits change too many files")
+        }
+    }
+
+    @Test func `a file that is there so often that it fills a disk is refused`() async throws {
+        let script = #"""
+            blob=$(head -c 50000000 /dev/zero | git hash-object -w --stdin)
+            tree=$(for i in $(seq 100); do printf "100644 blob $blob\t$i\n"; done | git mktree)
+            git reset -q --soft $(git commit-tree $tree -p HEAD -m many)
+            """#
+        try await with(script) { fixture, repository, quarantine, base in
+            guard case .moved(let commit) = try await replay(quarantine, fixture, repository, base) else {
+                Issue.record("conflicts")
+                return
+            }
+            let refusal = await error { try await quarantine.checkChange(from: base, to: commit) }
+            #expect(refusal?.message == "the session's commits make more than 4 GiB of files")
+        }
+    }
+
+    @Test func `git that needs more memory than it may have is refused`() async throws {
+        try await Fixture.with { fixture in
+            let repository = try await fixture.repository()
+            try await fixture.shell("cd repo; head -c 100000000 /dev/zero > big; git add big; git commit -qm big")
+            let command = repository.command.limited(toMemory: 32 << 20)
+            let refusal = await error { try await command.run(["diff", "--numstat", "HEAD~1", "HEAD"]) }
+            #expect(refusal?.code == .tooLarge)
+            #expect(refusal?.message == "git diff needs more than 32 MiB of memory for this")
+        }
+    }
+
     @Test func `a thousand commits are moved`() async throws {
         let script = "for i in $(seq 1000); do echo $i >> many; git add many; git commit -qm \"c $i\"; done"
         try await with(script, workspace: "git commit -q --allow-empty -m more") {

@@ -34,16 +34,8 @@ struct CacheLinks: Sendable {
 
     /// Nil also for what is no file, or too large to be meant.
     private var file: Data? {
-        let path = directories.workspace + "/.discobot/cache.json"
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-        var bytes = [UInt8](repeating: 0, count: Self.maximumFileBytes + 1)
-        let count = read(descriptor, &bytes, bytes.count)
         // Too much is cut off, so that it is no JSON and said.
-        return count < 0 ? nil : Data(bytes.prefix(min(count, Self.maximumFileBytes)))
+        RegularFile.head(of: directories.workspace + "/.discobot/cache.json", limit: Self.maximumFileBytes)
     }
 
     private func target(_ path: String) -> String { "\(directories.cache)/home/\(path)" }

@@ -184,7 +184,7 @@ actor HookRunner {
         while running.contains(hook.id) { try await Task.sleep(for: .milliseconds(50)) }
         running.insert(hook.id)
         defer { running.remove(hook.id) }
-        memory.begin(status(of: hook))
+        memory.begin(remembered(hook))
         store.save(memory)
         do {
             let result = try await HookRun(
@@ -204,7 +204,14 @@ actor HookRunner {
         }
     }
 
+    /// With the runs by git's hook, which are counted elsewhere.
     private func status(of hook: HookDefinition) -> HookStatus {
+        var status = remembered(hook)
+        if hook.kind == .preCommit { store.addCommits(to: &status) }
+        return status
+    }
+
+    private func remembered(_ hook: HookDefinition) -> HookStatus {
         var status =
             memory.hooks[hook.id]
             ?? HookStatus(hookId: hook.id, hookName: hook.name, type: hook.kind, outputPath: path(of: hook.id))
@@ -212,7 +219,6 @@ actor HookRunner {
         status.type = hook.kind
         status.outputPath = path(of: hook.id)
         status.problem = hook.problem
-        if hook.kind == .preCommit { store.addCommits(to: &status) }
         return status
     }
 

@@ -3,7 +3,6 @@
 import DiscobotAgentAPI
 import DiscobotModel
 import FoundationEssentials
-import Glibc
 
 /// How hooks ended, as it is kept on disk.
 struct HookMemory: Sendable, Codable, Equatable {
@@ -88,15 +87,5 @@ struct HookStore: Sendable {
         status.consecutiveFailures = runs.reversed().prefix { $0.exitCode != 0 }.count
     }
 
-    /// The end of a file, which may be large.
-    private func tail(of path: String) -> Data? {
-        guard let file = fopen(path, "re") else { return nil }
-        defer { fclose(file) }
-        fseek(file, 0, SEEK_END)
-        let size = ftell(file)
-        fseek(file, max(0, size - Self.readLimit), SEEK_SET)
-        var bytes = [UInt8](repeating: 0, count: min(max(0, size), Self.readLimit))
-        let count = fread(&bytes, 1, bytes.count, file)
-        return Data(bytes.prefix(count))
-    }
+    private func tail(of path: String) -> Data? { RegularFile.tail(of: path, limit: Self.readLimit) }
 }

@@ -11,6 +11,8 @@ struct PreCommitHook: Sendable {
     let store: HookStore
 
     private static let mark = "# Made by discobot-agent."
+    /// Larger ones are not this one.
+    private static let sizeLimit = 1 << 20
 
     private var file: String { "\(directories.workspace)/.git/hooks/pre-commit" }
     /// What was there before.
@@ -18,7 +20,7 @@ struct PreCommitHook: Sendable {
 
     /// Makes git run `hooks`; without any, things are as they were. May be repeated.
     func install(_ hooks: [HookDefinition]) throws {
-        let current = try? String(contentsOfFile: file, encoding: .utf8)
+        let current = RegularFile.head(of: file, limit: Self.sizeLimit).map { String(decoding: $0, as: UTF8.self) }
         let isOwn = current?.contains(Self.mark) == true
         guard !hooks.isEmpty else {
             if isOwn { try restore() }
@@ -30,15 +32,32 @@ struct PreCommitHook: Sendable {
             atPath: "\(directories.workspace)/.git/hooks",
             withIntermediateDirectories: true
         )
-        if !isOwn, access(file, F_OK) == 0 { rename(file, original) }
         let temporary = file + ".discobot"
-        try script.write(toFile: temporary, atomically: false, encoding: .utf8)
+        try script.write(toFile: temporary, atomically: true, encoding: .utf8)
         chmod(temporary, 0o755)
+        if !isOwn { keepOriginal() }
         rename(temporary, file)
     }
 
+    /// Of several that have been there, the newest runs, and none is lost.
+    private func keepOriginal() {
+        guard Self.exists(file) else { return }
+        if Self.exists(original) {
+            let free = (1...1_000).lazy.map { "\(original).\($0)" }.first { !Self.exists($0) }
+            guard let free else { return }
+            rename(original, free)
+        }
+        rename(file, original)
+    }
+
     private func restore() throws {
-        if access(original, F_OK) == 0 { rename(original, file) } else { unlink(file) }
+        if Self.exists(original) { rename(original, file) } else { unlink(file) }
+    }
+
+    /// Also a link to nothing.
+    private static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
     }
 
     private func script(_ hooks: [HookDefinition]) -> String {
@@ -51,6 +70,9 @@ struct PreCommitHook: Sendable {
         return """
             #!/bin/sh
             \(Self.mark) Runs the hooks of type pre-commit in .discobot/hooks, then the hook that was here before.
+            # That one may run a copy of this file, which a tool for hooks has kept.
+            if [ -n "$DISCOBOT_IN_PRE_COMMIT" ]; then exit 0; fi
+            export DISCOBOT_IN_PRE_COMMIT=1
             export DISCOBOT_SESSION_ID=\(Self.quoted(sessionID)) DISCOBOT_HOOK_TYPE=pre-commit
             export DISCOBOT_WORKSPACE=\(Self.quoted(directories.workspace))
             DISCOBOT_CHANGED_FILES=$(git diff --cached --name-only | head -c 100000)
@@ -67,7 +89,7 @@ struct PreCommitHook: Sendable {
             }
             \(runs.joined(separator: "\n"))
             original="$(dirname "$0")/pre-commit.original"
-            if [ -x "$original" ]; then exec "$original" "$@"; fi
+            if [ -f "$original" ] && [ -x "$original" ]; then exec "$original" "$@"; fi
             exit 0
 
             """

@@ -35,6 +35,15 @@ struct AgentGit: Sendable {
         return GitCommand(directory: directory, environment: environment.adding(variables))
     }
 
+    /// Moves the working copy onto other commits.
+    func workingRebase() throws -> GitWorkingRebase {
+        GitWorkingRebase(
+            try command(in: directories.workspace),
+            directory: directories.workspace,
+            scratch: directories.rebase
+        )
+    }
+
     /// Sets a value of the configuration that the agents' git reads.
     func configure(_ name: String, _ value: String) async throws {
         _ = try await GitCommand(directory: nil, environment: environment).run(

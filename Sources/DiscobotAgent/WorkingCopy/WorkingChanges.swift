@@ -3,7 +3,6 @@
 import DiscobotAgentAPI
 import DiscobotGit
 import DiscobotModel
-import FoundationEssentials
 
 /// What the working copy has that the workspace has not. Everything throws `ServerError`.
 struct WorkingChanges: Sendable {
@@ -67,7 +66,7 @@ struct WorkingChanges: Sendable {
         let diff = GitWorkingDiff(
             try git.command(in: directories.workspace),
             directory: directories.workspace,
-            index: "\(directories.agent)/index.\(UUID().uuidString)"
+            index: directories.newIndex
         )
         // Without anything else, where the branch of the workspace's own origin was.
         let bases = [base, start, "origin/HEAD", "origin/main", "origin/master"].compactMap(\.self)

@@ -77,11 +77,7 @@ struct WorkingCommits: Sendable {
         guard await !conversation.status.isRunning else {
             throw ServerError.conflict("the agent is at work; wait for the end of its turn")
         }
-        let work = GitWorkingRebase(
-            try git.command(in: directories.workspace),
-            directory: directories.workspace,
-            scratch: "\(directories.agent)/rebase"
-        )
+        let work = try git.workingRebase()
         return try await rebasing.run {
             try await translatingGitErrors {
                 let committer = try await GitRepository.committer(try git.command(in: directories.workspace))

@@ -121,9 +121,12 @@ final class WorkingCopy: Service, Sendable {
 
     private func prepare() async throws {
         try directories.create()
+        try directories.removeIndexes()
         let preparation = WorkingCopyPreparation(source: source, directory: directories.workspace, git: git)
         try preparation.removeStaging()
         if !FileManager.default.fileExists(atPath: directories.workspace) { try await preparation.run() }
+        // A runtime may have been killed while it moved commits.
+        try await git.workingRebase().settle()
         CacheLinks(directories).make(logger)
     }
 

@@ -72,6 +72,6 @@ extension ServerError {
         self.init(.conflict, ([what] + lines).joined(separator: "\n"))
     }
 
-    /// Whether the server itself is to blame, and may try again.
-    var isOfServer: Bool { code == .internal || cause is DatabaseError }
+    /// Whether it says nothing about the commits, and the server tries again.
+    var isOfServer: Bool { code == .internal || cause is DatabaseError || cause is GitLanding.Unsettled }
 }

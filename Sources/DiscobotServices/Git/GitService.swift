@@ -10,10 +10,10 @@ import ServiceLifecycle
 /// Each throws `notFound` for an unknown workspace, what the request has wrong as `invalidArgument`, `notFound`,
 /// `conflict` or `tooLarge`, and `operationFailed` when git fails.
 package struct GitService: Sendable {
-    private let store: Store
+    let store: Store
     private let workspaces: WorkspaceService
     /// Operations that change a working copy do so one at a time.
-    private let changes = KeyedQueue<String>()
+    let changes = KeyedQueue<String>()
 
     package init(store: Store, workspaces: WorkspaceService) {
         self.store = store
@@ -102,7 +102,7 @@ package struct GitService: Sendable {
         return try await translatingGitErrors(verb) { try await body(repository) }
     }
 
-    /// Runs `body` while nobody else changes the working copy.
+    /// Runs `body` while nobody else changes the working copy, and nothing in it is half done.
     func change<Value: Sendable>(
         _ target: Target,
         _ verb: String,
@@ -110,7 +110,8 @@ package struct GitService: Sendable {
     ) async throws -> Value {
         let repository = try await workspaces.repository(of: target.workspace, in: target.project)
         return try await changes.run(repository.directory) {
-            try await translatingGitErrors(verb) { try await body(repository) }
+            try await settleLandings(in: repository)
+            return try await translatingGitErrors(verb) { try await body(repository) }
         }
     }
 

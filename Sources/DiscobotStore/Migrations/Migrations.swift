@@ -11,7 +11,7 @@ package struct Migration: Sendable {
 /// Brings a database to the newest schema, one transaction for each step.
 package enum Migrations {
     /// Append only.
-    package static let all = [Migration.initial, .turns, .commits, .workspaceLimits]
+    package static let all = [Migration.initial, .turns, .commits, .workspaceLimits, .openLandings]
 
     /// Runs what is missing, up to and including `last`; throws `ServerError`.
     package static func run(on database: any Database, through last: Migration? = nil) async throws {

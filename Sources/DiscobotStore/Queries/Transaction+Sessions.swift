@@ -124,6 +124,12 @@ extension Transaction {
         try rows("SELECT \(Session.columns) FROM sessions WHERE status IN ('ready', 'running')").map(Session.init)
     }
 
+    /// Sessions whose commits are half way into the working copy at a path, also those of other workspaces with it.
+    package func landingSessions(at path: String) throws -> [Session] {
+        try rows("SELECT \(Session.columns) FROM sessions WHERE landing IS NOT NULL AND workspace_path = \(path)")
+            .map(Session.init)
+    }
+
     /// All sessions of a workspace.
     package func sessions(of workspace: ID<Workspace>) throws -> [Session] {
         try rows("SELECT \(Session.columns) FROM sessions WHERE workspace_id = \(workspace)").map(Session.init)

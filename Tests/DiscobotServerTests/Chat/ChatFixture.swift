@@ -80,12 +80,21 @@ final class ChatFixture: Sendable {
         agent = try await client.makeAgent(setting.agent)
     }
 
+    /// What the servers have written.
+    var log: String {
+        get throws { try String(contentsOfFile: directory.file("server.log"), encoding: .utf8) }
+    }
+
     /// The server that runs now.
     var server: ServerProcess { process.withLock { $0 } }
 
-    /// Starts the next server, once the one before it has ended.
-    func startServer() async throws {
-        let server = try await ServerProcess(in: directory, port: port, environment: environment)
+    /// Starts the next server, once the one before it has ended, with more settings if need be.
+    func startServer(_ more: [String: String] = [:]) async throws {
+        let server = try await ServerProcess(
+            in: directory,
+            port: port,
+            environment: environment.merging(more) { $1 }
+        )
         process.withLock { $0 = server }
     }
 

@@ -73,7 +73,7 @@ struct DockerAbsenceTests {
             #expect(try await fixture.client.get(path).json["status"].string == "ready")
             try await engine.restart()
             _ = try await fixture.client.session(session, becoming: ["stopped"])
-            let log = try String(contentsOfFile: fixture.directory.file("server.log"), encoding: .utf8)
+            let log = try fixture.log
             #expect(log.contains("the sandboxes' engine does not answer"))
             let answer = try await fixture.talk("cat file", in: session)
             #expect(answer.text == "precious\n", "\(answer.error ?? "")")

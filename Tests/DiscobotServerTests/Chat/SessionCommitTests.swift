@@ -31,7 +31,7 @@ struct SessionCommitTests {
             let diff = try await fixture.client.get("/api/projects/local/sessions/\(session)/diff").json
             #expect(diff["files"].list.map { $0["path"].string } == ["edit"])
             #expect(!fixture.directory.exists("data/workspaces/local/commits"))
-            let log = try String(contentsOfFile: fixture.directory.file("server.log"), encoding: .utf8)
+            let log = try fixture.log
             #expect(!log.contains("error"), "\(log)")
         }
     }

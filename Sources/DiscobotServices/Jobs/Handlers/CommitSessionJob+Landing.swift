@@ -5,50 +5,51 @@ import DiscobotModel
 
 // Into the workspace.
 extension CommitSessionJob {
-    /// How often a workspace may move while commits are fitted to it.
-    private static let maximumTries = 5
+    /// How often a workspace may move while commits are fitted to it, and how often of these others need not wait for it.
+    private static let (maximumTries, freeTries) = (5, 2)
 
-    /// What a server that died has done of a step that it had written down: nil when nothing, and then nothing of it is
-    /// left.
-    func settled(_ session: Session, _ payload: Payload) async throws -> CommitLanding? {
-        guard let landing = session.landing else { return nil }
-        let isDone = try await git.change(payload.target, "finish the commit") { repository in
-            try await unlessCancelled { try await GitLanding(repository).settle(landing.step) }
-        }
-        guard isDone else {
-            try await operation(payload).change { $0.landing = nil }
-            return nil
-        }
+    /// Whether the commits are in the workspace already, by a server that died. What it has left half done is settled.
+    func hasLanded(_ session: Session, _ payload: Payload) async throws -> Bool {
+        guard session.landing != nil || session.appliedCommit != nil else { return false }
         try await finish(payload)
-        return landing
+        return try await operation(payload).current()?.appliedCommit != nil
     }
 
-    /// Fits the commits that lead to `head` to the workspace, while nobody else changes it, and moves it there.
-    func land(
-        _ head: String,
-        _ session: Session,
-        _ quarantine: GitQuarantine,
-        _ payload: Payload
-    ) async throws -> CommitLanding {
-        for _ in 0..<Self.maximumTries {
-            let landing = try await git.change(payload.target, "apply commits") { repository in
-                try await attempt(head, session, quarantine, repository, payload)
-            }
-            guard let landing else { continue }
-            try await finish(payload)
-            return landing
+    /// Fits the commits that lead to `head` to the workspace, and moves it there.
+    func land(_ head: String, _ quarantine: GitQuarantine, _ payload: Payload) async throws {
+        for number in 0..<Self.maximumTries {
+            let hasLanded =
+                number < Self.freeTries
+                ? try await landFreely(head, quarantine, payload) : try await landAlone(head, quarantine, payload)
+            if hasLanded { return try await finish(payload) }
         }
         throw ServerError.conflict("the workspace moves too quickly; try again when it is at rest")
     }
 
-    /// Nil when the workspace has moved meanwhile.
-    private func attempt(
+    /// Others may change the workspace while the commits are fitted to it. False when somebody has.
+    private func landFreely(_ head: String, _ quarantine: GitQuarantine, _ payload: Payload) async throws -> Bool {
+        let landing = try await git.read(payload.target, "apply commits") { repository in
+            try await fit(head, quarantine, repository, payload)
+        }
+        return try await git.change(payload.target, "apply commits") { repository in
+            try await apply(landing, repository, payload)
+        }
+    }
+
+    /// For a workspace that does not rest.
+    private func landAlone(_ head: String, _ quarantine: GitQuarantine, _ payload: Payload) async throws -> Bool {
+        try await git.change(payload.target, "apply commits") { repository in
+            try await apply(try await fit(head, quarantine, repository, payload), repository, payload)
+        }
+    }
+
+    /// Moves the commits onto the workspace's newest one, which they do not touch. It then has them, but not in a branch.
+    private func fit(
         _ head: String,
-        _ session: Session,
         _ quarantine: GitQuarantine,
         _ repository: GitRepository,
         _ payload: Payload
-    ) async throws -> CommitLanding? {
+    ) async throws -> CommitLanding {
         guard let workspace = try await repository.headCommit() else {
             throw ServerError.conflict("the workspace has no commit any more")
         }
@@ -60,29 +61,14 @@ extension CommitSessionJob {
         guard let range = try await quarantine.commits(to: head, beyond: known) else {
             throw Self.noCommits
         }
-        let moved = try await fit(range, to: workspace, in: quarantine)
+        let moved = try await replay(range, to: workspace, in: quarantine)
+        try await quarantine.checkChange(from: workspace, to: moved)
         try await git.adopt([(moved, session.id.landingRef), (head, session.id.landedRef)], from: quarantine)
-        let landing = CommitLanding(from: workspace, to: moved, session: head)
-        guard moved != workspace else { return landing }
-        let obstacles = try await git.obstacles(to: landing.step)
-        guard obstacles.isEmpty else {
-            throw ServerError(
-                "the workspace has changes in the way of the session's commits:",
-                obstacles.map { ($0.path, $0.reason) }
-            )
-        }
-        try await operation(payload).change { $0.landing = landing }
-        do {
-            try await unlessCancelled { try await git.advance(landing.step) }
-        } catch {
-            try await operation(payload).change { $0.landing = nil }
-            guard try await repository.headCommit() == workspace else { return nil }
-            throw error
-        }
-        return landing
+        return CommitLanding(from: workspace, to: moved, session: head)
     }
 
-    private func fit(_ range: GitCommitRange, to workspace: String, in quarantine: GitQuarantine) async throws -> String
+    private func replay(_ range: GitCommitRange, to workspace: String, in quarantine: GitQuarantine) async throws
+        -> String
     {
         switch try await quarantine.replay(range, onto: workspace) {
         case .moved(let commit): return commit
@@ -94,22 +80,45 @@ extension CommitSessionJob {
         }
     }
 
-    private func finish(_ payload: Payload) async throws {
-        try await git.recordHead(payload.target)
-        try await git.change(payload.target, "finish the commit") {
-            try await $0.removeRef(payload.sessionId.landingRef)
+    /// Moves the workspace, while nobody else changes it. False when it has moved meanwhile.
+    private func apply(_ landing: CommitLanding, _ repository: GitRepository, _ payload: Payload) async throws -> Bool {
+        guard try await repository.headCommit() == landing.from else { return false }
+        if landing.to != landing.from {
+            let git = GitLanding(repository)
+            let obstacles = try await git.obstacles(to: landing.step)
+            guard obstacles.isEmpty else {
+                throw ServerError(
+                    "the workspace has changes in the way of the session's commits:",
+                    obstacles.map { ($0.path, $0.reason) }
+                )
+            }
+            guard try await advance(landing, repository, payload) else { return false }
+        }
+        try await operation(payload).change { $0.land(landing) }
+        return true
+    }
+
+    /// What is about to be done is written down before, and stays so when nobody knows what has become of it.
+    private func advance(_ landing: CommitLanding, _ repository: GitRepository, _ payload: Payload) async throws -> Bool
+    {
+        try await operation(payload).change { $0.landing = landing }
+        do {
+            try await translatingUnsettled {
+                try await withoutCancellation { try await GitLanding(repository).advance(landing.step) }
+            }
+            return true
+        } catch let error as GitError {
+            // Nothing has changed.
+            try await operation(payload).change { $0.landing = nil }
+            guard try await repository.headCommit() == landing.from else { return false }
+            throw error
         }
     }
 
-    /// Goes on to its end when the job is to stop: what changes the workspace is not left half done, and it is soon over.
-    private func unlessCancelled<Value: Sendable>(
-        _ body: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value {
-        try Task.checkCancellation()
-        return try await Task { try await body() }.value
+    private func finish(_ payload: Payload) async throws {
+        try await git.change(payload.target, "finish the commit") {
+            try await $0.removeRef(payload.sessionId.landingRef)
+        }
+        try await git.recordHead(payload.target)
     }
-}
-
-extension CommitLanding {
-    fileprivate var step: GitLanding.Step { GitLanding.Step(from: from, to: to) }
 }

@@ -57,14 +57,12 @@ package struct CommitSessionJob: JobHandler {
         guard let session = try await operation.current() else { return { _ in } }
         do {
             guard session.baseCommit != nil else { throw ServerError.conflict("No base commit set") }
-            let landing = try await land(session, payload)
+            if try await !hasLanded(session, payload) { try await land(session, payload) }
+            try? await directories.removeQuarantine(of: session.id, in: session.projectID)
             return { transaction in
                 try operation.change(in: transaction) { session in
                     session.commitStatus = .completed
                     session.commitError = nil
-                    session.appliedCommit = landing.to
-                    session.landedCommit = landing.session
-                    session.landing = nil
                 }
             }
         } catch let error as ServerError where !error.isOfServer {
@@ -76,23 +74,17 @@ package struct CommitSessionJob: JobHandler {
         try operation(payload).fail(reason, in: transaction)
     }
 
-    private func land(_ session: Session, _ payload: Payload) async throws -> CommitLanding {
-        if let landing = try await settled(session, payload) {
-            try? await directories.removeQuarantine(of: session.id, in: session.projectID)
-            return landing
-        }
+    private func land(_ session: Session, _ payload: Payload) async throws {
         let session = try await followWorkspace(session, payload)
         let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: .seconds(600))
         let quarantine = try await makeQuarantine(payload)
-        let result: Result<CommitLanding, any Error>
         do {
             let head = try await fetch(session, agent, quarantine, payload)
-            result = .success(try await land(head, session, quarantine, payload))
+            try await land(head, quarantine, payload)
         } catch {
-            result = .failure(error)
+            try? await directories.removeQuarantine(of: session.id, in: session.projectID)
+            throw error
         }
-        try? await directories.removeQuarantine(of: session.id, in: session.projectID)
-        return try result.get()
     }
 
     /// The workspace may have moved on since somebody asked.

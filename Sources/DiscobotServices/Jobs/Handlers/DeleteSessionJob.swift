@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DiscobotGit
 package import DiscobotModel
 package import DiscobotStore
 
-/// Removes a session for good: its sandbox with all data, what keeps its commit in the workspace, and its rows, which
-/// may be gone already together with those of its workspace or project.
+/// Removes a session for good: its sandbox with all data, what it has begun and what keeps its commits in the workspace,
+/// and its rows, which may be gone already together with those of its workspace or project.
 package struct DeleteSessionJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
@@ -14,15 +13,21 @@ package struct DeleteSessionJob: JobHandler {
         let repository: String?
         /// Of the sandbox.
         let provider: String?
+        /// What was being done to the workspace.
+        let landing: CommitLanding?
     }
 
     package static let kind: Job.Kind = "session_delete"
     package static let policy = JobPolicy(concurrency: 2, priority: 5, queues: true, maxAttempts: 10)
 
     private let sandboxes: SandboxService
+    private let git: GitService
+    private let directories: WorkspaceDirectories
 
-    package init(sandboxes: SandboxService) {
+    package init(sandboxes: SandboxService, git: GitService, directories: WorkspaceDirectories) {
         self.sandboxes = sandboxes
+        self.git = git
+        self.directories = directories
     }
 
     package func run(_ payload: Payload) async throws -> JobResult {
@@ -30,17 +35,14 @@ package struct DeleteSessionJob: JobHandler {
         let status = try await sandboxes.store.read { try $0.session(payload.sessionId)?.status }
         guard status == nil || status == .removing else { return { _ in } }
         try await sandboxes.remove(payload.sessionId, madeBy: payload.provider)
-        if let directory = payload.repository { await Self.release(payload.sessionId, in: directory) }
+        if let directory = payload.repository {
+            try await git.release(payload.sessionId, payload.landing, in: directory)
+        }
+        try await directories.removeQuarantine(of: payload.sessionId, in: payload.projectId)
         return { transaction in
             guard try transaction.deleteSession(payload.sessionId) else { return }
             try transaction.append(.sessionUpdated(payload.sessionId, .removed), to: payload.projectId)
         }
-    }
-
-    /// As far as it goes: a repository that is gone keeps nothing, and in one that cannot be written a commit stays.
-    private static func release(_ session: ID<Session>, in directory: String) async {
-        guard let repository = try? await GitRepository.open(directory) else { return }
-        for ref in session.refs { try? await repository.removeRef(ref) }
     }
 
     /// The session stays `removing`; deleting it again starts over.
@@ -55,7 +57,7 @@ extension ID<Session> {
     /// What keeps a commit that the workspace, or the session, is about to be at.
     var landingRef: String { "refs/discobot/landing/\(rawValue)" }
 
-    fileprivate var refs: [String] { [keepRef, landedRef, landingRef] }
+    var refs: [String] { [keepRef, landedRef, landingRef] }
 }
 
 extension JobQueue {
@@ -64,7 +66,8 @@ extension JobQueue {
             projectId: session.projectID,
             sessionId: session.id,
             repository: session.workspacePath,
-            provider: session.sandboxProvider
+            provider: session.sandboxProvider,
+            landing: session.landing
         )
         try enqueue(handler, payload, project: session.projectID, resource: .session(session.id), in: transaction)
     }

@@ -60,7 +60,8 @@ package struct RebaseSessionJob: JobHandler {
         let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: .seconds(600))
         // Before the session needs it: the workspace may move on.
         try await git.change(target, "keep the commit") { try await $0.setRef(session.id.landingRef, to: head) }
-        let landed = [session.landedCommit].compactMap(\.self)
+        // Only now: that may have told what became of an earlier landing.
+        let landed = [try await operation(payload).current()?.landedCommit].compactMap(\.self)
         let answer = try await translatingSandboxErrors {
             try await agent.rebase(RebaseRequest(onto: head, landed: landed))
         }
