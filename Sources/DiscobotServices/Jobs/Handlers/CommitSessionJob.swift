@@ -8,8 +8,9 @@ package import DiscobotStore
 
 /// Takes a session's commits to its workspace. When it has none, its agent is asked to commit first.
 ///
-/// A failure is told in the session, and the job counts as done: whoever wants it asks again. A server that dies is
-/// another matter: the next one finds what the step that was written down has come to, and goes on from there.
+/// A failure is told in the session, and the job counts as done: whoever wants it asks again. Another matter is a server
+/// that dies, or a step that can be neither finished nor undone: the next attempt finds what the step that was written
+/// down has come to, and goes on from there.
 package struct CommitSessionJob: JobHandler {
     package struct Payload: Codable, Sendable {
         let projectId: ID<Project>
