@@ -153,11 +153,12 @@ package struct GitWorkingRebase: Sendable {
         try await forget()
     }
 
-    private func forget() async throws {
+    private func forget(restoringIndex: Bool = false) async throws {
         for ref in [Self.ref, Self.ref + "-head"] { _ = try await command.run(["update-ref", "-d", ref]) }
-        // Last, so that nothing stays behind.
-        removeSpareIndex()
+        // Last and at once, so that nothing stays behind, and nothing is done again.
+        if restoringIndex { rename(spareIndex, index) }
         unlink(record)
+        removeSpareIndex()
     }
 
     private func change(_ move: Move) -> TreeChange {
@@ -203,24 +204,29 @@ extension GitWorkingRebase {
     private func settle(removesLocks: Bool) async throws -> Bool {
         guard let move = readMove() else { return false }
         if removesLocks { try await StaleLocks(command).remove(after: .zero) }
-        var head = try await commit("HEAD", "the session has no commit any more")
-        if head == move.head {
-            let change = change(move)
-            let paths = try await change.paths()
-            // The index is written when all files are, and the branch is moved then.
-            if try await change.hasReachedIndex(paths) {
-                try await moveHead(move)
-                head = move.newHead
-            } else {
-                try await setIndex(move.tree)
-                try await change.undo(paths)
-                rename(spareIndex, index)
-            }
-        }
-        guard head == move.newHead else {
+        switch try await commit("HEAD", "the session has no commit any more") {
+        case move.head: return try await finishOrUndo(move)
+        case move.newHead:
+            try await complete(move)
+            return true
+        default:
+            // Somebody has gone on without it.
             try await forget()
             return false
         }
+    }
+
+    private func finishOrUndo(_ move: Move) async throws -> Bool {
+        let change = change(move)
+        let paths = try await change.paths()
+        // The index is written when all files are, and the branch is moved then.
+        guard try await change.hasReachedIndex(paths) else {
+            try await setIndex(move.tree)
+            try await change.undo(paths)
+            try await forget(restoringIndex: true)
+            return false
+        }
+        try await moveHead(move)
         try await complete(move)
         return true
     }

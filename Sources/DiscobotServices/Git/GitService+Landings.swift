@@ -16,8 +16,13 @@ extension GitService {
 
     /// For a session that is being removed: settles its landing, and lets go what it keeps in the repository.
     func release(_ session: ID<Session>, _ landing: CommitLanding?, in directory: String) async throws {
-        // One that is gone keeps nothing.
-        guard let repository = try? await GitRepository.open(directory) else { return }
+        let repository: GitRepository
+        do {
+            repository = try await GitRepository.open(directory)
+        } catch let error as GitError where landing == nil || error.code == .notARepository {
+            // One that is gone keeps nothing.
+            return
+        }
         try await changes.run(repository.directory) {
             if let landing { try await settle(landing, of: session, in: repository) }
             // In one that cannot be written a commit stays.
