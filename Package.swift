@@ -65,8 +65,8 @@ let package = Package(
         .target(
             name: "DiscobotSandbox",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotModel", "DiscobotTunnel", asyncHTTPClient, crypto, nioCore, nioHTTP1,
-                nioPosix, subprocess,
+                "DiscobotAgentAPI", "DiscobotModel", "DiscobotTunnel", asyncHTTPClient, crypto, logging, nioCore,
+                nioHTTP1, nioPosix, subprocess,
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
@@ -157,7 +157,7 @@ let package = Package(
             name: "DiscobotSandboxTests",
             dependencies: [
                 "DiscobotAgentAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotTestSupport", "discobot-agent",
-                nioCore,
+                logging, nioCore,
                 nioHTTP1,
             ]
         ),

@@ -8,6 +8,9 @@ package protocol SandboxEngine: Sendable {
     /// Whether the engine answers, each time that it begins or ceases to, and now and then while it does. A slow reader
     /// gets the newest.
     func presence() -> AsyncStream<SandboxEnginePresence>
+    /// Follows the engine until it is cancelled. Only meanwhile its presence is told, and the changes of sandboxes that are
+    /// not this server's own doing. It is run once.
+    func run() async
     /// Removes what this server has made on the engine for sessions and projects that are gone, and nothing else. Throws
     /// `SandboxError`, after all has been tried.
     func removeLeftovers(_ owners: SandboxOwners) async throws

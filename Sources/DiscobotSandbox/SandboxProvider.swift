@@ -9,8 +9,8 @@ package protocol SandboxProvider: Sendable {
     /// Finds out whether it can be used now; answers within a few seconds.
     func state() async -> ProviderState
 
-    /// Makes the sandbox of a session, without starting it. What an earlier one left is replaced; its data is kept.
-    /// Throws `SandboxError`.
+    /// Makes the sandbox of a session, without starting it. An earlier one is replaced, unless it has ended and is as it
+    /// would be made; its data is kept. Throws `SandboxError`.
     func create(_ specification: SandboxSpecification) async throws
     /// Starts a sandbox; returns when its runtime has begun, which does not mean that it answers already. Nothing
     /// happens to one that runs. Throws `SandboxError`: `notFound`, `startFailed`.

@@ -67,10 +67,13 @@ package struct Server: Sendable {
         ]
     }
 
-    static func makeProviders(_ options: ServerOptions) -> SandboxProviders {
+    static func makeProviders(
+        _ options: ServerOptions,
+        logger: Logger = Logger(label: "discobot")
+    ) -> SandboxProviders {
         if let providers = options.providers { return SandboxProviders(providers) }
         let local: [any SandboxProvider] = options.isLocalProviderEnabled ? [LocalSandboxProvider(options.local)] : []
-        return SandboxProviders([DockerSandboxProvider(options.docker)] + local)
+        return SandboxProviders([DockerSandboxProvider(options.docker, logger: logger)] + local)
     }
 
     fileprivate static func directories(_ options: ServerOptions) -> WorkspaceDirectories {
@@ -89,7 +92,7 @@ private struct Parts {
     init(_ options: ServerOptions, store: Store, logger: Logger) async throws {
         let jobs = JobQueue(maxAttempts: options.maxJobAttempts)
         let directories = Server.directories(options)
-        let providers = Server.makeProviders(options)
+        let providers = Server.makeProviders(options, logger: logger)
         let events = EventBroker(store: store, logger: logger, idleInterval: options.keepAliveInterval, encode: \.frame)
         let turns = TurnFeed(store: store, idleInterval: options.keepAliveInterval)
         let startup = StartupTasks(store: store, logger: logger)

@@ -57,6 +57,7 @@ struct AgentSecretTests {
         #expect(!AgentSecret.isValid(AgentSecret.random().value, for: verifier))
         #expect(!AgentSecret.isValid("", for: verifier))
         #expect(!AgentSecret.isValid(secret.value, for: "not a verifier"))
-        #expect(verifier != secret.verifier())
+        #expect(verifier == secret.verifier())
+        #expect(verifier.prefix(32) != AgentSecret.random().verifier().prefix(32))
     }
 }

@@ -55,6 +55,7 @@ struct WorkingCopyTests {
             defer { runtime.kill() }
             #expect(try await git(directory, "branch --show-current") == "discobot/s1\n")
             #expect(try await git(directory, "rev-parse HEAD") == commit + "\n")
+            #expect(try await git(directory, "log -1 --format=%s main") == "two\n")
         }
     }
 
@@ -62,6 +63,8 @@ struct WorkingCopyTests {
         "mv source s; git clone -q --bare s source",
         "mv source s; git -C s commit -q --allow-empty -m two; git clone -q --depth 1 file://$PWD/s source",
         "git -C source checkout -q --detach",
+        "rm -rf source; git init -q -b main --object-format=sha256 source; cd source; echo one >file; git add .; "
+            + "git commit -q -m one",
         "chown -R 65534:65534 source",
         #"printf 'file filter=lfs\n' > source/.gitattributes; git -C source add .; git -C source commit -q -m lfs"#,
         "git init -q -b main m; git -C m commit -q --allow-empty -m m; cd source; "
@@ -73,6 +76,30 @@ struct WorkingCopyTests {
             #expect(try await git(directory, "status --porcelain") == "")
             #expect(try await git(directory, "branch --show-current").count > 1)
             #expect(try String(contentsOfFile: directory.file("data/workspace/file"), encoding: .utf8) == "one\n")
+        }
+    }
+
+    @Test
+    func `it knows what a clone would know`() async throws {
+        let script = #"""
+            cd source; git branch 'fix/"a"#b'; git tag light; git tag -a -m full full; git checkout -q -b 'own;"x"'
+            git clone -q --shared --no-checkout --template= . ../clone
+            git -C ../clone remote set-url origin https://example.com/source.git
+            """#
+        try await with(source: script) { (runtime, directory) async throws in
+            #expect(try await runtime.client.health() == AgentHealth(healthy: true, connected: true))
+            for question in [
+                "for-each-ref", "config --list --local", "symbolic-ref HEAD", "rev-parse full^{commit}",
+                "ls-tree -r HEAD", "rev-parse --abbrev-ref @{upstream}",
+            ] {
+                let clone = try await Shell.run("cd \"$0/clone\" && git \(question)", directory.path)
+                let own = try await git(directory, question)
+                #expect(
+                    own.split(separator: "\n").sorted() == clone.split(separator: "\n").sorted(),
+                    "\(question)"
+                )
+            }
+            #expect(try await git(directory, "fsck --no-dangling") == "")
         }
     }
 
@@ -132,7 +159,7 @@ struct WorkingCopyTests {
         }
     }
 
-    @Test(arguments: ["clone", "checkout", "remote"])
+    @Test(arguments: ["init", "for-each-ref", "checkout"])
     func `a runtime that is killed while git works starts over, and nothing of it is left`(step: String) async throws {
         try await TemporaryDirectory.with { directory in
             try await AgentRuntimeProcess.makeSource(in: directory)

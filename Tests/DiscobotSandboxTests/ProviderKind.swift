@@ -4,6 +4,7 @@ import DiscobotModel
 import DiscobotSandbox
 import DiscobotTestSupport
 import Foundation
+import Logging
 import Testing
 
 /// The providers that the conformance suite runs on.
@@ -17,7 +18,7 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
 
     /// Runs until it is told to end, and says so in its data.
     static let service = """
-        mkdir -p "$DISCOBOT_DATA_DIR"; cd "$DISCOBOT_DATA_DIR"
+        mkdir -p "$DISCOBOT_DATA_DIR" "$HOME"; cd "$DISCOBOT_DATA_DIR"
         trap 'echo ended >>"$DISCOBOT_DATA_DIR/life"; exit 0' TERM
         echo began >>"$DISCOBOT_DATA_DIR/life"
         while :; do sleep 1000 & wait $!; done
@@ -37,6 +38,7 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         _ directory: TemporaryDirectory,
         script: String = service,
         engine: DockerEngine? = nil,
+        logger: Logger = Logger(label: "test"),
         configure: (inout DockerSandboxProvider.Configuration) -> Void = { _ in }
     ) async throws -> DockerSandboxProvider {
         let host = if let engine { engine.host } else { try await DockerEngine.shared().host }
@@ -48,7 +50,7 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         configuration.image = DockerEngine.image
         configuration.command = ["/bin/sh", "-c", script]
         configure(&configuration)
-        return DockerSandboxProvider(configuration)
+        return DockerSandboxProvider(configuration, logger: logger)
     }
 
     func local(_ directory: TemporaryDirectory, script: String = service) -> LocalSandboxProvider {

@@ -2,6 +2,8 @@
 
 import DiscobotGit
 import FoundationEssentials
+import Glibc
+import SystemPackage
 
 /// How the runtime runs git for itself.
 struct AgentGit: Sendable {
@@ -57,6 +59,11 @@ struct AgentGit: Sendable {
     private func prepareConfiguration() throws {
         let text = "[safe]\n\tdirectory = *\n"
         guard (try? String(contentsOfFile: directories.gitConfiguration, encoding: .utf8)) != text else { return }
-        try text.write(toFile: directories.gitConfiguration, atomically: true, encoding: .utf8)
+        // In one step, as git may read it at any time. It need not outlive a power cut, which would take milliseconds.
+        let new = directories.gitConfiguration + ".\(UUID().uuidString)"
+        try text.write(toFile: new, atomically: false, encoding: .utf8)
+        guard rename(new, directories.gitConfiguration) == 0 else {
+            throw GitError(.failed, "\(directories.gitConfiguration) cannot be written: \(Errno(rawValue: errno))")
+        }
     }
 }

@@ -7,7 +7,8 @@ import SystemPackage
 
 /// Makes a working copy that shares the objects of the workspace's repository, so that it costs the checkout only.
 ///
-/// It is made beside its place and renamed at the end: the place holds a whole working copy or none.
+/// What `git clone --shared` would note is noted here: that runs four processes, one after another, and somebody waits. The
+/// copy is made beside its place and renamed at the end: the place holds a whole working copy or none.
 struct WorkingCopyPreparation {
     let source: WorkspaceSource
     let directory: String
@@ -30,20 +31,13 @@ struct WorkingCopyPreparation {
         guard FileManager.default.fileExists(atPath: source.path) else {
             throw GitError(.notFound, "the workspace's repository is not there: \(source.path)")
         }
-        // Each process takes milliseconds that somebody waits for, so those go side by side that can.
-        async let clone: Void = clone(into: staging)
+        async let isMade: Void = initialize(staging)
+        async let references = references()
         let state = try await sourceState()
-        try await clone
-        if let commit = state.commit {
-            async let isCheckedOut: Void = checkOut(commit, state.branch, in: staging)
-            try await setOrigin("set-url", of: staging)
-            try await isCheckedOut
-        } else {
-            // A clone of nothing is on no branch of the workspace's.
-            try FileManager.default.removeItem(atPath: staging)
-            try await git.run(["init", "-q", "--template=", "-b", state.branch ?? "main", "--", staging], in: nil)
-            try await setOrigin("add", of: staging)
-        }
+        let known = try await references
+        try await isMade
+        try share(state, known, with: staging + "/.git")
+        if let commit = state.commit { try await checkOut(commit, state, in: staging) }
         guard rename(staging, directory) == 0 else {
             throw GitError(.failed, "the working copy could not be moved to its place: \(Errno(rawValue: errno))")
         }
@@ -54,7 +48,8 @@ struct WorkingCopyPreparation {
     private struct SourceState {
         /// The commit to start at; nil for a repository without any.
         let commit: String?
-        /// The branch to be on; nil when there is none of the workspace's.
+        let head: String?
+        /// The branch that the workspace is on.
         let branch: String?
     }
 
@@ -62,22 +57,32 @@ struct WorkingCopyPreparation {
         if let state = try await usualState() { return state }
         let head = try await text(["rev-parse", "-q", "--verify", "HEAD^{commit}"])
         let branch = try await text(["symbolic-ref", "-q", "--short", "HEAD"])
-        guard let wanted = source.commit else { return SourceState(commit: head, branch: branch) }
+        guard let wanted = source.commit else { return SourceState(commit: head, head: head, branch: branch) }
         guard let commit = try await text(["rev-parse", "-q", "--verify", "\(wanted)^{commit}"]) else {
             throw GitError(.notFound, "commit \(wanted) is not in the workspace's repository any more")
         }
-        return SourceState(commit: commit, branch: commit == head ? branch : nil)
+        return SourceState(commit: commit, head: head, branch: branch)
     }
 
     /// What one process can tell when the wanted commit and HEAD are there.
     private func usualState() async throws -> SourceState? {
         let questions = ["\(source.commit ?? "HEAD")^{commit}", "HEAD^{commit}", "--symbolic-full-name", "HEAD"]
         let output = try await git.run(["rev-parse"] + questions, in: source.path, acceptedExitCodes: [0, 128])
-        let answers = output.text.split(whereSeparator: \.isNewline)
+        let answers = output.text.split(whereSeparator: \.isNewline).map(String.init)
         let branches = "refs/heads/"
         guard output.exitCode == 0, answers.count == 3, answers[2].hasPrefix(branches) else { return nil }
-        let branch = answers[0] == answers[1] ? String(answers[2].dropFirst(branches.count)) : nil
-        return SourceState(commit: String(answers[0]), branch: branch)
+        return SourceState(commit: answers[0], head: answers[1], branch: String(answers[2].dropFirst(branches.count)))
+    }
+
+    /// The workspace's branches and tags, each with what it is at.
+    private func references() async throws -> [(name: String, object: String)] {
+        let arguments = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"]
+        // Why it is no repository, the other questions tell.
+        let output = try await git.run(arguments, in: source.path, acceptedExitCodes: [0, 128])
+        return output.text.split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
+            return parts.count == 2 ? (parts[1], parts[0]) : nil
+        }
     }
 
     /// The answer of a question to the workspace's repository; nil for none.
@@ -92,22 +97,77 @@ struct WorkingCopyPreparation {
         return output.exitCode == 0 ? line : nil
     }
 
-    private func clone(into staging: String) async throws {
-        try await git.run(
-            ["clone", "-q", "--shared", "--no-checkout", "--template=", "-o", "origin", "--", source.path, staging],
-            in: nil,
-            timeout: .seconds(1_800)
-        )
+    private func initialize(_ staging: String) async throws {
+        try await git.run(["init", "-q", "--template=", "--", staging], in: nil)
     }
 
-    private func checkOut(_ commit: String, _ branch: String?, in staging: String) async throws {
+    /// Gives an empty repository the objects of the workspace's, its branches as those of `origin`, its tags, and its own
+    /// branch.
+    private func share(
+        _ state: SourceState,
+        _ references: [(name: String, object: String)],
+        with repository: String
+    ) throws {
+        let isBare = !FileManager.default.fileExists(atPath: source.path + "/.git")
+        let workspace = source.path + (isBare ? "" : "/.git")
+        let config = try String(contentsOfFile: repository + "/config", encoding: .utf8)
+        var files = [
+            "objects/info/alternates": workspace + "/objects\n", "config": config + configuration(state),
+            "packed-refs": Self.packed(references, state), "HEAD": "ref: refs/heads/\(state.branch ?? "main")\n",
+        ]
+        if let branch = state.branch {
+            files["refs/remotes/origin/HEAD"] = "ref: refs/remotes/origin/\(branch)\n"
+        }
+        // Where the history of the workspace ends, because it has only a part.
+        files["shallow"] = try? String(contentsOfFile: workspace + "/shallow", encoding: .utf8)
+        for directory in ["objects/info", "refs/remotes/origin"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(repository)/\(directory)",
+                withIntermediateDirectories: true
+            )
+        }
+        for (name, text) in files {
+            try text.write(toFile: "\(repository)/\(name)", atomically: false, encoding: .utf8)
+        }
+    }
+
+    private static func packed(_ references: [(name: String, object: String)], _ state: SourceState) -> String {
+        let branches = "refs/heads/"
+        var lines = references.map { name, object in
+            let isBranch = name.hasPrefix(branches)
+            return "\(object) " + (isBranch ? "refs/remotes/origin/" + name.dropFirst(branches.count) : name)
+        }
+        if let branch = state.branch, let head = state.head { lines.append("\(head) \(branches)\(branch)") }
+        return lines.map { $0 + "\n" }.joined()
+    }
+
+    /// What is added to that of an empty repository.
+    private func configuration(_ state: SourceState) -> String {
+        var text = """
+            [remote "origin"]
+            \turl = \(Self.quoted(source.origin ?? source.path))
+            \tfetch = +refs/heads/*:refs/remotes/origin/*
+
+            """
+        if let branch = state.branch {
+            let merge = Self.quoted("refs/heads/" + branch)
+            text += "[branch \(Self.quoted(branch))]\n\tremote = origin\n\tmerge = \(merge)\n"
+        }
+        // Names of objects are longer with the newer hash.
+        if state.commit?.utf8.count == 64 {
+            text += "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = sha256\n"
+        }
+        return text
+    }
+
+    private static func quoted(_ text: String) -> String {
+        let escaped = [("\\", "\\\\"), ("\"", "\\\""), ("\n", "\\n")].reduce(text) { $0.replacing($1.0, with: $1.1) }
+        return "\"\(escaped)\""
+    }
+
+    private func checkOut(_ commit: String, _ state: SourceState, in staging: String) async throws {
         // HEAD may be detached, or the commit on no branch: then a shared repository has it all the same.
-        let branch = branch ?? "discobot/\(source.sessionID)"
+        let branch = (commit == state.head ? state.branch : nil) ?? "discobot/\(source.sessionID)"
         try await git.run(["checkout", "-q", "-f", "-B", branch, commit], in: staging, timeout: .seconds(1_800))
-    }
-
-    private func setOrigin(_ verb: String, of staging: String) async throws {
-        guard let origin = source.origin else { return }
-        try await git.run(["remote", verb, "origin", origin], in: staging)
     }
 }

@@ -6,8 +6,9 @@ import Glibc
 /// What the engine and the image mean for a sandbox.
 struct DockerConditions: Sendable {
     let engine: DockerInfo
-    /// The image's id.
-    let image: String
+    /// The id of the image of the settings.
+    let imageID: String
+    let prepared: DockerPreparedImage
     /// Whether the image brings its own agent API, and is used as it is.
     let hasOwnAgent: Bool
     let users: DockerUsers
@@ -23,17 +24,24 @@ extension DockerSandboxProvider {
     func conditions(_ network: SandboxSpecification.Network) async throws -> DockerConditions {
         let engine = try await client.info()
         if let problem = engine.problem(client.address, runtime: configuration.runtime) { throw Self.error(problem) }
-        let image = try await images.prepare()
-        let hasOwnAgent = configuration.hasOwnAgent ?? (image.settings?.labels?[Self.agentLabel] == "true")
+        let image = try await images.available()
+        let hasOwnAgent = hasOwnAgent(image)
         let passage = hasOwnAgent ? .port : try await passage(engine, image: image.id)
         guard passage == .socket || network == .internet else { throw Self.unreachable(network, hasOwnAgent) }
+        let users = hasOwnAgent ? nil : DockerUsers(of: engine)
+        let prepared = try await prepared(image, for: users)
         return DockerConditions(
             engine: engine,
-            image: image.id,
+            imageID: image.id,
+            prepared: prepared,
             hasOwnAgent: hasOwnAgent,
-            users: hasOwnAgent ? DockerUsers(try await user(of: image)) : DockerUsers(of: engine),
+            users: users ?? DockerUsers(prepared.user),
             passage: passage
         )
+    }
+
+    func hasOwnAgent(_ image: DockerImage) -> Bool {
+        configuration.hasOwnAgent ?? (image.label(Self.agentLabel) == "true")
     }
 
     static func error(_ problem: ProviderState.Problem) -> SandboxError {
@@ -48,20 +56,6 @@ extension DockerSandboxProvider {
             "a sandbox with the network \(network.rawValue) cannot be reached, as \(reason), so it is reached by a port; "
                 + "give the workspace the network internet, or another provider"
         )
-    }
-
-    /// Who an image's programs are: numbers, or a name that its `passwd` explains.
-    private func user(of image: DockerImage) async throws -> DockerUser {
-        let parts = (image.settings?.user ?? "").split(separator: ":").map(String.init)
-        guard let name = parts.first else { return DockerUser(uid: 0, gid: 0) }
-        if let uid = Int(name) { return DockerUser(uid: uid, gid: parts.dropFirst().first.flatMap { Int($0) } ?? 0) }
-        let files = try await accountFiles(image: image.id)
-        let accounts = files[0].split(separator: "\n")
-        let fields = accounts.map { $0.split(separator: ":", omittingEmptySubsequences: false) }
-        guard let line = fields.first(where: { $0.count > 3 && $0[0] == name }), let uid = Int(line[2]),
-            let gid = Int(line[3])
-        else { throw SandboxError(.invalidImage, "the image's user \(name) is not in its /etc/passwd") }
-        return DockerUser(uid: uid, gid: gid)
     }
 }
 

@@ -53,7 +53,7 @@ extension DockerContainer {
             sessionID: session,
             projectID: ID(rawValue: label(DockerLabel.project) ?? ""),
             status: status,
-            image: settings.image,
+            image: label(DockerLabel.image) ?? settings.image,
             createdAt: Self.time(created) ?? Timestamp(milliseconds: 0),
             startedAt: Self.time(state.startedAt),
             stoppedAt: isOver ? Self.time(state.finishedAt) : nil,

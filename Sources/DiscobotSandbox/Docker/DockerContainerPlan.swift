@@ -15,6 +15,10 @@ struct DockerContainerPlan {
     static let runDirectory = "/run/discobot"
 
     let specification: SandboxSpecification
+    /// What it is made of.
+    let image: String
+    /// What the name in the settings means.
+    let imageID: String
     let configuration: DockerSandboxProvider.Configuration
     let server: String
     let users: DockerUsers
@@ -25,8 +29,6 @@ struct DockerContainerPlan {
     let runDirectory: String
     /// The runtime's shared libraries that images lack.
     let libraries: [String]
-    /// Files of `/etc` in which the user exists, by name.
-    let accounts: [(name: String, path: String)]
     /// Nil for a container that has no data to keep.
     let dataVolume: String?
     let cacheVolume: String?
@@ -35,9 +37,15 @@ struct DockerContainerPlan {
     let engine: DockerInfo
 
     var settings: JSONValue {
+        .object(fields + [("Labels", .labels(labels.merging([DockerLabel.plan: digest]) { $1 }))])
+    }
+
+    /// Equal for containers that are made alike.
+    var digest: String { LocalSandboxFiles.digest(JSONValue.object(fields + [("Labels", .labels(labels))]).compact) }
+
+    private var fields: [(String, JSONValue)] {
         var fields: [(String, JSONValue)] = [
-            ("Image", .string(configuration.image)), ("Env", .strings(variables.map { "\($0)=\($1)" })),
-            ("Labels", .labels(labels)),
+            ("Image", .string(image)), ("Env", .strings(variables.map { "\($0)=\($1)" })),
             // An image's own check would run beside the agent.
             ("Healthcheck", ["Test": ["NONE"]]), ("HostConfig", .object(host)),
         ]
@@ -51,7 +59,7 @@ struct DockerContainerPlan {
         if passage == .port { fields.append(("ExposedPorts", .object([(DockerPassage.portName, .object([]))]))) }
         // The host's name is the host's.
         if specification.network != .host { fields.append(("Hostname", "discobot")) }
-        return .object(fields)
+        return fields
     }
 
     private var labels: [String: String] {
@@ -63,7 +71,8 @@ struct DockerContainerPlan {
             DockerLabel.managed: "true", DockerLabel.server: server, DockerLabel.type: "sandbox",
             DockerLabel.session: specification.sessionID.rawValue,
             DockerLabel.project: specification.projectID.rawValue,
-            DockerLabel.workspace: specification.workspaceID.rawValue,
+            DockerLabel.workspace: specification.workspaceID.rawValue, DockerLabel.image: configuration.image,
+            DockerLabel.imageID: imageID,
         ]
     }
 
@@ -118,7 +127,7 @@ struct DockerContainerPlan {
     }
 
     /// What starts as an image likes may write where it likes, unless that is forbidden.
-    private var isRootReadOnly: Bool { configuration.isRootReadOnly ?? !hasOwnAgent }
+    var isRootReadOnly: Bool { configuration.isRootReadOnly ?? !hasOwnAgent }
 
     private var networkMode: String {
         switch specification.network {
@@ -169,7 +178,7 @@ struct DockerContainerPlan {
             mounts.append(Self.mount("bind", configuration.agentBinary, Self.runtime, isReadOnly: true))
             mounts += libraries.map { Self.mount("bind", $0, $0, isReadOnly: true) }
         }
-        return mounts + accounts.map { Self.mount("bind", $0.path, "/etc/\($0.name)", isReadOnly: true) }
+        return mounts
     }
 
     private static func mount(

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Logging
 
 /// Keeps sandboxes with a network from this machine's services and from what clouds tell their machines.
 ///
 /// A client of an engine cannot do that, as engines forward and do not filter what is for the machine itself. So the
 /// server does it where it may, and else the user can; rootless engines have networks from which the machine is out of reach.
-enum DockerFirewall {
+actor DockerFirewall {
     /// For all networks of all servers, by the names of their interfaces. What this machine asks of a sandbox is answered,
     /// and Podman's name server, which is on the bridge, answers.
     static let rules: [(program: String, table: String, chain: String, rule: [String])] = [
@@ -16,12 +17,55 @@ enum DockerFirewall {
         ("ip6tables", "filter", "INPUT", ["-i", "dsc-+", "-p", "tcp", "-j", "DROP"]),
     ]
 
-    /// Whether this process may and can close the machine to what is behind that interface.
-    static func isOurs(interface: String) -> Bool { geteuid() == 0 && if_nametoindex(interface) != 0 }
+    /// A command that runs others where the engine's networks are; empty where that is here, if anywhere.
+    private let prefix: [String]
+    private let logger: Logger
+    /// All who need the rules wait for one attempt to set them.
+    private let attempts = SharedTasks<Int, Void>()
+    /// Whether the rules have been set, or could not be, since the engine has begun to answer.
+    private var isTried = false
+    /// Whether they could not be, which the log says once.
+    private var isOpen = false
+
+    init(prefix: [String], logger: Logger) {
+        self.prefix = prefix
+        self.logger = logger
+    }
+
+    /// Sets the rules if this process may and can close the machine to what is behind that interface. It costs something
+    /// once, until `renew`; where it fails, the log says so.
+    func close(to interface: String) async {
+        guard !isTried, Self.isOurs(interface: interface, prefix) else { return }
+        // Only a caller that is cancelled does not get that far.
+        try? await attempts.value(of: 0) { [self] in
+            let isClosed = try await Self.close(prefix)
+            await note(isClosed)
+        }
+    }
+
+    private func note(_ isClosed: Bool) {
+        isTried = true
+        defer { isOpen = !isClosed }
+        guard !isClosed, !isOpen else { return }
+        logger.warning(
+            """
+            sandboxes with a network reach this machine's services and the metadata of its cloud, as the rules of the \
+            firewall could not be set; the README has them
+            """
+        )
+    }
+
+    /// Sets the rules again, for networks that are there already.
+    func renew(_ interfaces: [String]) async {
+        isTried = false
+        for interface in interfaces { await close(to: interface) }
+    }
+
+    private static func isOurs(interface: String, _ prefix: [String]) -> Bool {
+        geteuid() == 0 && (!prefix.isEmpty || if_nametoindex(interface) != 0)
+    }
 
     /// Adds the rules that are missing; false when one cannot be added. Throws only when cancelled.
-    ///
-    /// - Parameter prefix: a command that runs others where the engine's networks are.
     static func close(_ prefix: [String] = []) async throws -> Bool {
         for (program, table, chain, rule) in rules {
             func run(_ verb: String) async throws -> Bool {

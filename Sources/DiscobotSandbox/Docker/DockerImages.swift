@@ -19,7 +19,9 @@ struct DockerImages: Sendable {
     var problem: ProviderState.Problem? {
         get async throws {
             guard let reference = ImageReference(configuration.image) else { return Self.badName(configuration.image) }
-            return try await client.image(reference.lookup) == nil ? Self.missing(reference) : nil
+            // Whoever wants to know the provider's state does not wait long.
+            let image = try await client.image(reference.lookup, within: .seconds(5))
+            return image == nil ? Self.missing(reference) : nil
         }
     }
 
@@ -54,7 +56,7 @@ struct DockerImages: Sendable {
 
     /// Makes sure that the engine has the image, by pulling it when that is possible. Throws `SandboxError` or
     /// `DockerError`.
-    func prepare() async throws -> DockerImage {
+    func available() async throws -> DockerImage {
         if let image = try await current() { return image }
         try await fetch()
         if let image = try await current() { return image }

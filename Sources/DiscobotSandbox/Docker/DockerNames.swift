@@ -10,6 +10,13 @@ enum DockerLabel {
     static let workspace = "discobot.workspace.id"
     static let managed = "discobot.managed"
     static let type = "discobot.type"
+    /// The name of the image that was asked for, and what that meant.
+    static let image = "discobot.image"
+    static let imageID = "discobot.image.id"
+    /// Who the programs of an image are that is used as it is.
+    static let user = "discobot.user"
+    /// What tells a container from one that is made otherwise.
+    static let plan = "discobot.plan"
 
     /// Of all that a server has made.
     static func of(_ server: String) -> String { "\(Self.server)=\(server)" }
@@ -19,8 +26,14 @@ enum DockerLabel {
 /// How containers, volumes and networks are called.
 enum DockerName {
     static func container(_ id: ID<Session>) -> String { "discobot-session-\(id)" }
-    /// The container that never starts, in which the files of an image are read.
+    /// The container that never starts, in which an image is prepared, or that shows how sandboxes are reached.
     static func look(_ server: String) -> String { "discobot-look-\(server)" }
+    /// The image that sandboxes are made of.
+    ///
+    /// - Parameter key: what tells it from others of the same server.
+    static func prepared(_ key: String, server: String) -> ImageReference {
+        ImageReference(local: "prepared", tag: "\(server)-\(LocalSandboxFiles.digest(key))")
+    }
     static func data(_ id: ID<Session>) -> String { "discobot-data-\(id)" }
     static func cache(_ id: ID<Project>) -> String { "discobot-cache-\(plain(id))" }
     static func network(_ id: ID<Project>, server: String) -> String { "discobot-\(server)-\(plain(id))" }

@@ -2,7 +2,6 @@
 
 import DiscobotModel
 import Glibc
-import NIOCore
 
 extension DockerSandboxProvider {
     package func create(_ specification: SandboxSpecification) async throws {
@@ -11,19 +10,49 @@ extension DockerSandboxProvider {
         }
         try await translating {
             try await queue.run(specification.sessionID) {
+                // Each answer of the engine is waited for, so they are asked for side by side.
+                async let found = container(of: specification.sessionID)
                 let conditions = try await conditions(specification.network)
                 try WorkspaceAccess.check(specification.workspacePath, for: conditions.users.outside)
                 watch.begin(server: try server.id(files))
-                try await end(specification.sessionID)
                 try files.prepare()
-                try prepare(session, conditions.users)
-                try await make(specification, session, conditions)
+                // From here on the engine may have something of the session.
+                try PrivateFile.makeDirectory(session.directory)
+                let container = try await found
+                // Goes on when the caller gives up: the engine would have something that nobody removes.
+                try await Task { try await make(specification, session, conditions, replacing: container) }.value
             }
         }
         feed.publish(specification.sessionID)
     }
 
-    /// Makes the session's directories: from here on the engine may have something of it. Nothing of an earlier sandbox is taken for this one's.
+    private func make(
+        _ specification: SandboxSpecification,
+        _ session: LocalSessionFiles,
+        _ conditions: DockerConditions,
+        replacing container: DockerContainer?
+    ) async throws {
+        let plan = try await plan(specification, session, conditions)
+        if let container {
+            if canGoOn(container, as: plan, session) { return }
+            try await end(container, specification.sessionID)
+        }
+        try prepare(session, conditions.users)
+        try await make(plan)
+    }
+
+    /// Whether a container that has ended in order is the one that would be made. With a root that can be written it is
+    /// not, whatever it was made of.
+    private func canGoOn(
+        _ container: DockerContainer,
+        as plan: DockerContainerPlan,
+        _ session: LocalSessionFiles
+    ) -> Bool {
+        plan.isRootReadOnly && container.hasEnded && container.label(DockerLabel.plan) == plan.digest
+            && container.status(wasAsked: PrivateFile.exists(session.stopping)) == .stopped
+    }
+
+    /// Makes the session's directories. Nothing of an earlier sandbox is taken for this one's.
     func prepare(_ session: LocalSessionFiles, _ users: DockerUsers) throws {
         try PrivateFile.makeDirectory(session.directory)
         unlink(session.stopping)
@@ -37,15 +66,19 @@ extension DockerSandboxProvider {
         }
     }
 
-    private func make(
+    /// All that a container is made of; its volumes are made.
+    private func plan(
         _ specification: SandboxSpecification,
         _ session: LocalSessionFiles,
         _ conditions: DockerConditions
-    ) async throws {
+    ) async throws -> DockerContainerPlan {
         let server = try server.id(files)
-        let user = conditions.users.inside
-        let plan = DockerContainerPlan(
+        async let dataVolume = dataVolume(specification, server)
+        async let cacheVolume = configuration.isCacheEnabled ? cacheVolume(specification, server) : nil
+        return DockerContainerPlan(
             specification: specification,
+            image: conditions.prepared.name,
+            imageID: conditions.imageID,
             configuration: configuration,
             server: server,
             users: conditions.users,
@@ -53,19 +86,21 @@ extension DockerSandboxProvider {
             hasOwnAgent: conditions.hasOwnAgent,
             runDirectory: session.runDirectory,
             libraries: configuration.command == nil ? try await libraries.foreign(to: configuration.agentBinary) : [],
-            accounts: conditions.hasOwnAgent ? [] : try await accounts(image: conditions.image, user: user),
-            dataVolume: try await dataVolume(specification, server),
-            cacheVolume: configuration.isCacheEnabled ? try await cacheVolume(specification, server) : nil,
+            dataVolume: try await dataVolume,
+            cacheVolume: try await cacheVolume,
             network: configuration.network ?? Self.network(specification, conditions.engine, server),
             engine: conditions.engine
         )
-        let container = try await container(plan)
+    }
+
+    private func make(_ plan: DockerContainerPlan) async throws {
         do {
-            try await client.extract(Self.places(user, plan), to: DockerContainerPlan.volume, of: container)
-        } catch {
-            // Without its data it would never run. This goes on when the caller gives up.
-            try? await Task { try await client.removeContainer(container) }.value
-            throw error
+            try await create(plan)
+        } catch let error as DockerError where error.isNotFound {
+            // Somebody has removed the prepared image.
+            await preparedImages.forget()
+            _ = try await conditions(plan.specification.network)
+            try await create(plan)
         }
     }
 
@@ -84,25 +119,19 @@ extension DockerSandboxProvider {
         }
     }
 
-    private func container(_ plan: DockerContainerPlan) async throws -> String {
-        try await Self.limitingDisk(to: plan.specification.limits.diskMegabytes) { try await create(plan) }
-    }
-
-    private func create(_ plan: DockerContainerPlan) async throws -> String {
-        let name = DockerName.container(plan.specification.sessionID)
-        guard plan.specification.network == .internet, configuration.network == nil else {
-            return try await client.createContainer(name, plan.settings)
+    private func create(_ plan: DockerContainerPlan) async throws {
+        try await Self.limitingDisk(to: plan.specification.limits.diskMegabytes) {
+            let name = DockerName.container(plan.specification.sessionID)
+            guard plan.specification.network == .internet, configuration.network == nil else {
+                _ = try await client.createContainer(name, plan.settings)
+                return
+            }
+            // Whoever removes the project's network sees the container, or has removed it before.
+            try await networks.run(ID(rawValue: plan.specification.projectID.rawValue)) {
+                try await prepareNetwork(plan)
+                _ = try await client.createContainer(name, plan.settings)
+            }
         }
-        // Whoever removes the project's network sees the container, or has removed it before.
-        return try await networks.run(ID(rawValue: plan.specification.projectID.rawValue)) {
-            try await prepareNetwork(plan)
-            return try await client.createContainer(name, plan.settings)
-        }
-    }
-
-    /// Data and cache belong to the sandbox's user, whatever the image is like: the engine unpacks this into the volumes.
-    private static func places(_ user: DockerUser, _ plan: DockerContainerPlan) -> ByteBuffer {
-        DockerTar.directories(["agent", "agent/home"] + (plan.cacheVolume == nil ? [] : ["cache"]), owner: user)
     }
 
     /// One for each project, without communication between its containers; Podman knows that between networks only.
@@ -157,18 +186,15 @@ extension DockerSandboxProvider {
         if plan.network != DockerName.network(project, server: plan.server) {
             labels[DockerLabel.session] = plan.specification.sessionID.rawValue
         }
-        let interface = DockerName.bridge(plan.network)
         try await client.createNetwork(
             plan.network,
             options: [
                 // Sandboxes of a project do not reach each other either.
                 "com.docker.network.bridge.enable_icc": "false",
-                "com.docker.network.bridge.name": interface,
+                "com.docker.network.bridge.name": DockerName.bridge(plan.network),
             ],
             labels: labels
         )
-        // Before the first sandbox is there. Where it fails, the README says what helps.
-        if DockerFirewall.isOurs(interface: interface) { _ = try await DockerFirewall.close() }
     }
 
     static func foreign(_ id: ID<Session>) -> SandboxError {

@@ -19,7 +19,9 @@ extension DockerSandboxProvider: SandboxImageSource {
         return try await translating {
             guard let current = try await images.current()?.id else { return [] }
             return try await client.containers(labels: [DockerLabel.of(server)]).compactMap { container in
-                guard container.status == "running", container.image != current else { return nil }
+                // Containers have the id of what was prepared of it.
+                let image = container.labels?[DockerLabel.imageID] ?? container.image
+                guard container.status == "running", image != current else { return nil }
                 return container.labels?[DockerLabel.session].map { ID(rawValue: $0) }
             }
         }

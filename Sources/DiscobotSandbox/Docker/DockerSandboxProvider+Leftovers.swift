@@ -6,6 +6,24 @@ import DiscobotModel
 extension DockerSandboxProvider: SandboxEngine {
     package func presence() -> AsyncStream<SandboxEnginePresence> { watch.presence.stream() }
 
+    package func run() async {
+        if let server = try? server.knownID(files) { watch.begin(server: server) }
+        await withDiscardingTaskGroup { group in
+            group.addTask { await watch.run() }
+            group.addTask {
+                for await state in presence() where state == .answers { await renewFirewall() }
+            }
+        }
+    }
+
+    /// A machine that has started again has lost the rules, and keeps the networks.
+    private func renewFirewall() async {
+        guard let server = try? server.knownID(files),
+            let networks = try? await client.networks(labels: [DockerLabel.of(server)])
+        else { return }
+        await firewall.renew(networks.map { DockerName.bridge($0.name) })
+    }
+
     package func removeLeftovers(_ owners: SandboxOwners) async throws {
         guard let server = try server.knownID(files) else { return }
         try await translating {
@@ -13,6 +31,7 @@ extension DockerSandboxProvider: SandboxEngine {
             let volumes = try await client.volumes(labels: [DockerLabel.of(server)])
             var attempts = DockerAttempts()
             await attempts.run { try await removeLook() }
+            await attempts.run { try await removePrepared() }
             let made = (containers.map(\.labels) + volumes.map(\.labels)).compactMap { $0?[DockerLabel.session] }
             for id in Set(made.map { ID<Session>(rawValue: $0) } + files.sessionIDs()) {
                 await attempts.run { try await removeLeftovers(of: id, owners) }

@@ -75,6 +75,7 @@ extension DockerSandboxProvider {
             probing: passage,
             self,
             engine,
+            image: image,
             libraries: try await libraries.foreign(to: configuration.agentBinary),
             server: server,
             secret: secret.verifier()
@@ -132,6 +133,7 @@ extension DockerContainerPlan {
         probing passage: DockerPassage,
         _ provider: DockerSandboxProvider,
         _ engine: DockerInfo,
+        image: String,
         libraries: [String],
         server: String,
         secret: String
@@ -149,6 +151,8 @@ extension DockerContainerPlan {
                 network: passage == .socket ? .none : .internet,
                 limits: .init(memoryMegabytes: 512, processes: 256)
             ),
+            image: image,
+            imageID: image,
             configuration: provider.configuration,
             server: server,
             users: DockerUsers(of: engine),
@@ -156,7 +160,6 @@ extension DockerContainerPlan {
             hasOwnAgent: false,
             runDirectory: files.probe.runDirectory,
             libraries: libraries,
-            accounts: [],
             dataVolume: nil,
             cacheVolume: nil,
             network: provider.configuration.network ?? "bridge",

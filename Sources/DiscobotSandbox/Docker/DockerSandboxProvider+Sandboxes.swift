@@ -16,16 +16,24 @@ extension DockerSandboxProvider {
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
                 try await session.agentSocket.remove()
                 try prepare(session, DockerUsers(of: try await client.info()))
-                do {
-                    try await client.startContainer(container.id)
-                } catch let error as DockerError {
-                    guard case .refused = error.code else { throw error }
-                    throw SandboxError(.startFailed, "the sandbox could not be started: \(error.message)")
-                }
-                try await closeMachine(to: container)
+                let interface = try await interface(of: container)
+                await firewall.close(to: interface)
+                try await start(container)
+                // Podman makes the interface of a network only when something runs in it.
+                await firewall.close(to: interface)
             }
         }
         feed.publish(id)
+    }
+
+    private func start(_ container: DockerContainer) async throws {
+        do {
+            try await client.startContainer(container.id)
+        } catch let error as DockerError where error.isRefusal {
+            // One that has run and cannot again is made anew by the next attempt.
+            if container.hasEnded { try? await client.removeContainer(container.id) }
+            throw SandboxError(.startFailed, "the sandbox could not be started: \(error.message)")
+        }
     }
 
     package func stop(_ id: ID<Session>) async throws {
@@ -52,8 +60,10 @@ extension DockerSandboxProvider {
     }
 
     func remove(_ session: LocalSessionFiles, _ id: ID<Session>, keepingData: Bool) async throws {
-        let volume = try await dataVolume(of: id)
-        let project = try await end(id) ?? volume?.labels?[DockerLabel.project].map { ID(rawValue: $0) }
+        async let found = dataVolume(of: id)
+        let ended = try await end(id)
+        let volume = try await found
+        let project = ended ?? volume?.labels?[DockerLabel.project].map { ID(rawValue: $0) }
         if let project { try await removeNetwork(of: project) }
         try await session.agentSocket.remove()
         guard !keepingData else { return }
@@ -99,8 +109,7 @@ extension DockerSandboxProvider {
     }
 
     package func changes() -> AsyncStream<SandboxChange> {
-        if let server = try? server.knownID(files) { watch.begin(server: server) }
-        return feed.changes {
+        feed.changes {
             (try? await sessionIDs()) ?? []
         } look: { id in
             try await sandbox(of: id)
@@ -174,7 +183,7 @@ extension DockerSandboxProvider {
     }
 
     /// Nil also for a container that another server made.
-    private func container(of id: ID<Session>) async throws -> DockerContainer? {
+    func container(of id: ID<Session>) async throws -> DockerContainer? {
         guard let server = try server.knownID(files) else { return nil }
         let container = try await client.container(DockerName.container(id))
         return container?.label(DockerLabel.server) == server ? container : nil
@@ -199,12 +208,16 @@ extension DockerSandboxProvider {
     /// Ends and removes a session's container, but not its data. Returns the project that it was of; nil where there is no
     /// container, or another server's.
     @discardableResult
-    func end(_ id: ID<Session>) async throws -> ID<Project>? {
+    private func end(_ id: ID<Session>) async throws -> ID<Project>? {
         guard let container = try await container(of: id) else { return nil }
+        try await end(container, id)
+        return container.label(DockerLabel.project).map { ID(rawValue: $0) }
+    }
+
+    func end(_ container: DockerContainer, _ id: ID<Session>) async throws {
         try await stop(container, id)
         try await client.removeContainer(container.id)
         try await removeOwnNetwork(of: container)
-        return container.label(DockerLabel.project).map { ID(rawValue: $0) }
     }
 
     private func removeNetwork(of project: ID<Project>) async throws {
@@ -216,12 +229,11 @@ extension DockerSandboxProvider {
         if let network = try await ownNetwork(of: container) { try await client.removeNetwork(network) }
     }
 
-    /// Podman makes the interface of a network only when something runs in it.
-    private func closeMachine(to container: DockerContainer) async throws {
-        guard let network = try await ownNetwork(of: container),
-            DockerFirewall.isOurs(interface: DockerName.bridge(network))
-        else { return }
-        _ = try await DockerFirewall.close()
+    /// The interface of the network that a sandbox may be in, on whatever machine that is.
+    private func interface(of container: DockerContainer) async throws -> String {
+        if let network = try await ownNetwork(of: container) { return DockerName.bridge(network) }
+        let project = ID<Project>(rawValue: container.label(DockerLabel.project) ?? "")
+        return DockerName.bridge(DockerName.network(project, server: try server.id(files)))
     }
 
     private func ownNetwork(of container: DockerContainer) async throws -> String? {

@@ -2,6 +2,7 @@
 
 import DiscobotModel
 import Glibc
+package import Logging
 import NIOHTTP1
 
 /// Sandboxes as containers of a Docker Engine on this machine, from any image with glibc.
@@ -29,6 +30,8 @@ package struct DockerSandboxProvider: SandboxProvider {
         package var agentBinary: String
         /// Runs in place of the runtime; for tests.
         package var command: [String]?
+        /// Runs commands where the engine's networks are; for tests, whose engines have networks to themselves.
+        package var networkCommand: [String] = []
 
         package init(root: String, agentBinary: String) {
             self.root = root
@@ -45,14 +48,14 @@ package struct DockerSandboxProvider: SandboxProvider {
     let queue = SandboxQueue()
     /// One at a time makes or removes the network of a project.
     let networks = SandboxQueue(maximumWaiters: 4096)
-    /// What images have in their `/etc`.
-    let looks = SharedTasks<String, [String]>()
+    let preparedImages = DockerPreparedImages()
     let images: DockerImages
     let server: DockerServer
     let feed: SandboxChangeFeed
     let watch: DockerWatch
+    let firewall: DockerFirewall
 
-    package init(_ configuration: Configuration) {
+    package init(_ configuration: Configuration, logger: Logger = Logger(label: "discobot")) {
         self.configuration = configuration
         client = DockerClient(configuration.address ?? .standard)
         files = LocalSandboxFiles(root: configuration.root)
@@ -61,6 +64,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         passages = DockerPassages(path: configuration.root + "/passage")
         feed = SandboxChangeFeed()
         watch = DockerWatch(client: client, feed: feed)
+        firewall = DockerFirewall(prefix: configuration.networkCommand, logger: logger)
     }
 
     package func state() async -> ProviderState {

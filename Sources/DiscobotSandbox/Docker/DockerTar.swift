@@ -2,31 +2,43 @@
 
 import NIOCore
 
-/// Tar archives as far as engines exchange them here: directories that are made, and the one file that is read.
+/// Tar archives as far as engines exchange them here: directories and texts that are made, and the one file that is read.
 enum DockerTar {
     private static let block = 512
 
-    /// Empty directories with an owner.
-    static func directories(_ paths: [String], owner: DockerUser) -> ByteBuffer {
+    /// A directory, or a file where there is a text.
+    struct Entry {
+        let path: String
+        let mode: Int
+        let owner: DockerUser
+        var text: String?
+    }
+
+    static func archive(_ entries: [Entry]) -> ByteBuffer {
         var archive = ByteBuffer()
-        for path in paths { archive.writeBytes(head(path + "/", owner)) }
+        for entry in entries {
+            archive.writeBytes(head(entry))
+            guard let text = entry.text else { continue }
+            archive.writeString(text)
+            archive.writeRepeatingByte(0, count: (block - text.utf8.count % block) % block)
+        }
         archive.writeRepeatingByte(0, count: 2 * block)
         return archive
     }
 
-    private static func head(_ name: String, _ owner: DockerUser) -> [UInt8] {
+    private static func head(_ entry: Entry) -> [UInt8] {
         var head = [UInt8](repeating: 0, count: block)
         func put(_ text: String, at offset: Int) {
             for (index, byte) in text.utf8.enumerated() { head[offset + index] = byte }
         }
-        put(name, at: 0)
-        put("0000700", at: 100)
-        head.replaceSubrange(108..<116, with: number(owner.uid))
-        head.replaceSubrange(116..<124, with: number(owner.gid))
-        put(octal(0, 11), at: 124)
+        put(entry.path + (entry.text == nil ? "/" : ""), at: 0)
+        put(octal(entry.mode, 7), at: 100)
+        head.replaceSubrange(108..<116, with: number(entry.owner.uid))
+        head.replaceSubrange(116..<124, with: number(entry.owner.gid))
+        put(octal(entry.text?.utf8.count ?? 0, 11), at: 124)
         put(octal(0, 11), at: 136)
         put("        ", at: 148)
-        put("5", at: 156)
+        put(entry.text == nil ? "5" : "0", at: 156)
         put("ustar\u{0}00", at: 257)
         let sum = head.reduce(0) { $0 + Int($1) }
         put(octal(sum, 6) + "\u{0}", at: 148)
@@ -67,6 +79,8 @@ enum DockerTar {
 struct DockerUser: Sendable, Equatable, CustomStringConvertible {
     let uid: Int
     let gid: Int
+
+    static let root = DockerUser(uid: 0, gid: 0)
 
     var description: String { "\(uid):\(gid)" }
 }

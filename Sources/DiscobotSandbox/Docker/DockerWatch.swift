@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotModel
-import Synchronization
 
 /// Follows what happens to the containers of one server, through restarts and absences of the engine.
 final class DockerWatch: Sendable {
@@ -11,24 +10,23 @@ final class DockerWatch: Sendable {
     private let client: DockerClient
     private let feed: SandboxChangeFeed
     let presence = DockerPresence()
-    private let task = Mutex<Task<Void, Never>?>(nil)
+    /// The server's id, once there is something to watch.
+    private let servers: AsyncStream<String>
+    private let begins: AsyncStream<String>.Continuation
 
     init(client: DockerClient, feed: SandboxChangeFeed) {
         self.client = client
         self.feed = feed
+        (servers, begins) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
     }
 
-    deinit {
-        task.withLock { $0?.cancel() }
-    }
+    /// Has `run` begin; nothing happens when it has begun already.
+    func begin(server: String) { begins.yield(server) }
 
-    /// Begins to tell the feed; nothing happens when it has begun already. Goes on until this watch is gone.
-    func begin(server: String) {
-        task.withLock { [client, feed, presence] task in
-            guard task == nil else { return }
-            let following = DockerFollowing(client: client, feed: feed, presence: presence, server: server)
-            // As long as the provider lives, whoever reads; it does not hold this watch.
-            task = Task { await following.run() }
+    /// Tells the feed, from `begin` on, until it is cancelled.
+    func run() async {
+        for await server in servers {
+            return await DockerFollowing(client: client, feed: feed, presence: presence, server: server).run()
         }
     }
 

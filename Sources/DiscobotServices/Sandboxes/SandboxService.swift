@@ -156,12 +156,10 @@ package struct SandboxService: Sendable {
     }
 
     /// Whether a sandbox that is made now has to wait for its image.
-    func lacksImage(_ session: Session, _ provider: any SandboxProvider) async throws -> Bool {
-        guard let source = provider as? any SandboxImageSource,
-            try await provider.sandbox(of: session.id)?.status != .running
-        else { return false }
+    func lacksImage(_ provider: any SandboxProvider) async -> Bool {
+        guard let source = provider as? any SandboxImageSource else { return false }
         // An image that only somebody else can bring is not waited for.
-        return try await (try? source.isImagePresent()) == false
+        return (try? await source.isImagePresent()) == false
     }
 
     /// Fetches the image of a provider's sandboxes. Others may wait for the same pull, which goes on when the caller gives up.

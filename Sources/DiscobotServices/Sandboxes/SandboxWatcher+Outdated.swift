@@ -7,9 +7,23 @@ import Logging
 
 /// Sandboxes of an image that its name no longer means, as after an update of server and image.
 extension SandboxWatcher {
-    /// Stops those that are there now once they have nothing to do; their next use makes them anew, with their data.
-    func replaceOutdated(_ provider: any SandboxProvider) async {
+    /// When the server starts, and whenever an engine comes back. Not all the time: whoever builds an image anew does not
+    /// expect that at once.
+    func keepReplacingOutdated(_ provider: any SandboxProvider) async {
         guard let source = provider as? any SandboxImageSource else { return }
+        let presence = (provider as? any SandboxEngine)?.presence()
+        var isDone = await replaceOutdated(provider, source)
+        guard let presence else { return }
+        for await state in presence {
+            // An engine that has been away may have kept what ran.
+            if state != .answers { isDone = false }
+            if state == .answers, !isDone { isDone = await replaceOutdated(provider, source) }
+        }
+    }
+
+    /// Stops those that are there now once they have nothing to do; their next use makes them anew, with their data. False
+    /// when nobody can tell which they are.
+    private func replaceOutdated(_ provider: any SandboxProvider, _ source: any SandboxImageSource) async -> Bool {
         var waiting: Set<ID<Session>>?
         while !Task.isCancelled {
             do {
@@ -17,14 +31,14 @@ extension SandboxWatcher {
                 waiting = waiting?.intersection(outdated) ?? outdated
                 for id in waiting ?? [] where try await stopOutdated(id, provider) { waiting?.remove(id) }
             } catch let error as SandboxError where error.code == .unavailable {
-                // When the engine comes, they do not run.
-                return
+                return false
             } catch {
                 logger.error("looking for outdated sandboxes failed", metadata: ["error": "\(error)"])
             }
-            if waiting?.isEmpty == true { return }
+            if waiting?.isEmpty == true { break }
             try? await Task.sleep(for: Self.pause)
         }
+        return true
     }
 
     /// False when it is to be tried again.

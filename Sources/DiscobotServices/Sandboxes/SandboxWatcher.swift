@@ -30,8 +30,9 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 for provider in providers.all {
+                    if let engine = provider as? any SandboxEngine { group.addTask { await engine.run() } }
                     group.addTask { await keepSettled(provider) }
-                    group.addTask { await replaceOutdated(provider) }
+                    group.addTask { await keepReplacingOutdated(provider) }
                     group.addTask { await watch(provider) }
                 }
             }

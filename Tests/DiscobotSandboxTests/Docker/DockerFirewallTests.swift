@@ -3,6 +3,8 @@
 import DiscobotModel
 import DiscobotTestSupport
 import Foundation
+import Logging
+import Synchronization
 import Testing
 
 @testable import DiscobotSandbox
@@ -62,5 +64,71 @@ struct DockerFirewallTests {
             #expect(rules.components(separatedBy: "dsc-+").count - 1 == DockerFirewall.rules.count)
         }
         try await Shell.run("kill \(processes.trimmingCharacters(in: .whitespacesAndNewlines))")
+    }
+
+    /// A command that runs others in an engine's network, also when that is another process than before.
+    private func entry(to engine: DockerEngine, in directory: TemporaryDirectory) throws -> [String] {
+        let mark = String(engine.host.dropFirst("unix://".count))
+        let script = #"exec nsenter --net="/proc/$(pgrep -o -f -- "[-]-host unix://\#(mark)")/ns/net" "$@""#
+        try directory.write(script + "\n", to: "enter")
+        return ["sh", directory.file("enter")]
+    }
+
+    @Test func `the rules are set before the first sandbox runs, and again when the machine has lost them`()
+        async throws
+    {
+        let engine = try await DockerEngine.start()
+        defer { engine.end() }
+        func rules() async throws -> Int {
+            try await engine.onHost("iptables -S INPUT; iptables -t raw -S PREROUTING; ip6tables -S INPUT")
+                .components(separatedBy: "dsc-+").count - 1
+        }
+        try await TemporaryDirectory.with { directory in
+            let command = try entry(to: engine, in: directory)
+            try await DockerFixture.with(engine: engine) {
+                $0.networkCommand = command
+            } _: { fixture in
+                _ = try await fixture.run(network: .internet)
+                #expect(try await rules() == DockerFirewall.rules.count)
+                try await engine.onHost("iptables -F INPUT; iptables -t raw -F PREROUTING; ip6tables -F INPUT")
+                try await engine.kill()
+                try await engine.restart()
+                while try await rules() < DockerFirewall.rules.count { try await Task.sleep(for: .milliseconds(50)) }
+            }
+        }
+    }
+
+    /// Keeps what is worth a warning.
+    private struct Recorder: LogHandler {
+        final class Lines: Sendable {
+            let all = Mutex<[String]>([])
+        }
+
+        let lines = Lines()
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.warning
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) { lines.all.withLock { $0.append("\(event.message)") } }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root may set rules"))
+    func `rules that cannot be set are said once, and the sandbox runs`() async throws {
+        let recorder = Recorder()
+        try await DockerFixture.with(logger: Logger(label: "test", factory: { _ in recorder })) {
+            $0.networkCommand = ["false"]
+        } _: { fixture in
+            for _ in 1...2 {
+                let id = try await fixture.run(network: .internet)
+                #expect(try await fixture.provider.sandbox(of: id)?.status == .running)
+            }
+        }
+        let lines = recorder.lines.all.withLock { $0 }
+        #expect(lines.count == 1)
+        #expect(lines.first?.contains("the rules of the firewall could not be set") == true)
     }
 }

@@ -4,6 +4,7 @@ import DiscobotModel
 import DiscobotSandbox
 import DiscobotTestSupport
 import Foundation
+import Logging
 import Testing
 
 /// A provider with sandboxes of a test's own, on a real engine.
@@ -16,6 +17,7 @@ struct DockerFixture: Sendable {
     static func with(
         script: String = ProviderKind.service,
         engine: DockerEngine? = nil,
+        logger: Logger = Logger(label: "test"),
         configure: (inout DockerSandboxProvider.Configuration) -> Void = { _ in },
         _ body: (DockerFixture) async throws -> Void
     ) async throws {
@@ -25,8 +27,11 @@ struct DockerFixture: Sendable {
                 directory,
                 script: script,
                 engine: engine,
+                logger: logger,
                 configure: configure
             )
+            let following = Task { await provider.run() }
+            defer { following.cancel() }
             let fixture = DockerFixture(engine: engine, provider: provider, directory: directory)
             let result: Result<Void, any Error>
             do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
@@ -35,6 +40,7 @@ struct DockerFixture: Sendable {
             }
             for project in ["local", "other"] { try await provider.removeCache(of: ID(rawValue: project)) }
             #expect(try await fixture.leftovers().isEmpty)
+            try await fixture.removePrepared()
             try result.get()
         }
     }
@@ -103,6 +109,26 @@ struct DockerFixture: Sendable {
             ? try await engine.docker("ps", "-aq", "--filter", label)
             : try await engine.docker(kind, "ls", "-q", "--filter", label)
         return listing.split(separator: "\n").map { String($0) }
+    }
+
+    /// The names of the images that this provider's sandboxes are made of.
+    var preparedImages: [String] {
+        get async throws {
+            guard directory.exists("sandboxes/server") else { return [] }
+            let filter = "label=discobot.server=\(try await server)"
+            let listing = try await engine.docker(
+                "images",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "--filter",
+                filter
+            )
+            return listing.split(separator: "\n").map { String($0) }
+        }
+    }
+
+    func removePrepared() async throws {
+        for name in try await preparedImages { try await engine.docker("rmi", "-f", name) }
     }
 
     /// What the engine has of this provider's, whatever its labels say, and what is left of the sandboxes' files.

@@ -90,7 +90,7 @@ struct DockerLeftoverTests {
     @Test func `a caller that gives up leaves no container that was looked into`() async throws {
         try await DockerFixture.with { fixture in
             for _ in 0..<5 {
-                try? FileManager.default.removeItem(atPath: fixture.directory.file("sandboxes/etc"))
+                try await fixture.removePrepared()
                 let id = ID<Session>.random()
                 let creation = Task { try await fixture.create(id) }
                 while !fixture.directory.exists("sandboxes/sessions/\(id)") { await Task.yield() }

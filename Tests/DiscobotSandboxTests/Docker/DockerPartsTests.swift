@@ -75,10 +75,10 @@ struct DockerPartsTests {
 
     @Test func `a user is added to an image's users, once`() {
         let line = "agent:x:1000:1000:agent:/h:/bin/sh"
-        #expect(DockerSandboxProvider.adding(line, id: 1000, to: "root:x:0:0::/:\n") == "root:x:0:0::/:\n\(line)\n")
-        #expect(DockerSandboxProvider.adding(line, id: 1000, to: "a:x:1:1:::") == "a:x:1:1:::\n\(line)\n")
+        #expect(DockerAccounts.adding(line, id: 1000, to: "root:x:0:0::/:\n") == "root:x:0:0::/:\n\(line)\n")
+        #expect(DockerAccounts.adding(line, id: 1000, to: "a:x:1:1:::") == "a:x:1:1:::\n\(line)\n")
         let node = "node:x:1000:1000::/home/node:/bin/bash\n"
-        #expect(DockerSandboxProvider.adding(line, id: 1000, to: node) == node)
+        #expect(DockerAccounts.adding(line, id: 1000, to: node) == node)
     }
 
     @Test func `a server's id is drawn once, and one that is damaged is said rather than replaced`() async throws {
@@ -114,23 +114,53 @@ struct DockerPartsTests {
         }
     }
 
-    @Test func `archives of directories are what tar reads`() async throws {
+    @Test func `archives are what tar reads, and the other way round`() async throws {
+        func list(_ entries: [DockerTar.Entry], _ directory: TemporaryDirectory) async throws -> [String] {
+            let file = directory.file("a.tar")
+            try Data(DockerTar.archive(entries).readableBytesView).write(to: URL(filePath: file))
+            return try await Shell.run(#"tar --numeric-owner -tvf "$0""#, file).split(separator: "\n").map(String.init)
+        }
         try await TemporaryDirectory.with { directory in
-            let archive = DockerTar.directories(["agent", "agent/home"], owner: DockerUser(uid: 1000, gid: 65534))
-            try Data(archive.readableBytesView).write(to: URL(filePath: directory.file("a.tar")))
-            let listing = try await Shell.run(#"tar --numeric-owner -tvf "$0""#, directory.file("a.tar"))
-            let lines = listing.split(separator: "\n")
-            #expect(lines.count == 2)
-            #expect(lines.allSatisfy { $0.hasPrefix("drwx------ 1000/65534") })
+            let user = DockerUser(uid: 1000, gid: 65534)
+            let lines = try await list(
+                [
+                    DockerTar.Entry(path: "agent", mode: 0o700, owner: user),
+                    DockerTar.Entry(path: "passwd", mode: 0o644, owner: .root, text: "root:x:0:0\n"),
+                    DockerTar.Entry(path: "block", mode: 0o644, owner: .root, text: String(repeating: "x", count: 512)),
+                    DockerTar.Entry(path: "agent/home", mode: 0o777, owner: .root),
+                ],
+                directory
+            )
+            #expect(lines.count == 4)
+            #expect(lines.first?.hasPrefix("drwx------ 1000/65534") == true)
+            #expect(lines.last?.hasPrefix("drwxrwxrwx 0/0") == true)
             #expect(lines.last?.hasSuffix(" agent/home/") == true)
-            let large = DockerTar.directories(["agent"], owner: DockerUser(uid: 1_234_567_890, gid: 2_097_152))
-            try Data(large.readableBytesView).write(to: URL(filePath: directory.file("large.tar")))
-            let line = try await Shell.run(#"tar --numeric-owner -tvf "$0""#, directory.file("large.tar"))
-            #expect(line.hasPrefix("drwx------ 1234567890/2097152"))
+            #expect(lines[1].hasPrefix("-rw-r--r-- 0/0"))
+            let text = try await Shell.run(#"tar -xOf "$0" passwd"#, directory.file("a.tar"))
+            #expect(text == "root:x:0:0\n")
+            let large = DockerUser(uid: 1_234_567_890, gid: 2_097_152)
+            let line = try await list([DockerTar.Entry(path: "agent", mode: 0o700, owner: large)], directory).first
+            #expect(line?.hasPrefix("drwx------ 1234567890/2097152") == true)
             try directory.write("root:x:0:0\n", to: "passwd")
             try await Shell.run(#"cd "$0" && tar -cf b.tar passwd"#, directory.path)
             let bytes = try Data(contentsOf: URL(filePath: directory.file("b.tar")))
             #expect(DockerTar.firstFile(ByteBuffer(bytes: bytes)) == "root:x:0:0\n")
+        }
+    }
+
+    @Test func `another passage than the usual one is tried again later`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let passages = DockerPassages(path: directory.file("passage"), lifetime: .zero)
+            #expect(try await passages.passage(of: "engine") { .port } == .port)
+            // Nobody waits for the next attempt.
+            var found = try await passages.passage(of: "engine") { .socket }
+            #expect(found == .port)
+            while found == .port { found = try await passages.passage(of: "engine") { .socket } }
+            #expect(directory.exists("passage"))
+            #expect(try await passages.passage(of: "engine") { .port } == .socket)
+            let patient = DockerPassages(path: directory.file("other"))
+            _ = try await patient.passage(of: "engine") { .port }
+            #expect(try await patient.passage(of: "engine") { throw CancellationError() } == .port)
         }
     }
 

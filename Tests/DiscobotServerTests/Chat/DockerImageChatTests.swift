@@ -12,9 +12,10 @@ struct DockerImageChatTests {
     private func with(
         _ image: String,
         host: String? = nil,
+        engine: DockerEngine? = nil,
         _ body: (ChatFixture, DockerEngine) async throws -> Void
     ) async throws {
-        let engine = try await DockerEngine.shared()
+        let engine = if let engine { engine } else { try await DockerEngine.shared() }
         let setting = ChatFixture.Setting(
             provider: .docker,
             environment: ["DOCKER_HOST": host ?? engine.host, "SANDBOX_IMAGE": image]
@@ -67,6 +68,36 @@ struct DockerImageChatTests {
             #expect(try await fixture.talk("echo $VERSION", in: idle).text == "2\n")
         }
         try await DockerEngine.shared().docker("rmi", "-f", image)
+    }
+
+    @Test func `an engine that has been away may have kept sandboxes of an earlier image, which are replaced`()
+        async throws
+    {
+        let engine = try await DockerEngine.start(
+            prepare: """
+                mkdir -p /etc/docker; mount -t tmpfs none /etc/docker
+                echo '{"live-restore":true}' >/etc/docker/daemon.json
+                """
+        )
+        defer { engine.end() }
+        let image = "discobot-local/rebuilt:1"
+        try await build(image, version: 1, engine)
+        try await with(image, engine: engine) { fixture, engine in
+            let session = fixture.newSession()
+            #expect(try await fixture.talk("echo kept > file; echo $VERSION", in: session).text == "1\n")
+            try await build(image, version: 2, engine)
+            // That alone is no reason to stop anything.
+            #expect(try await fixture.talk("echo $VERSION", in: session).text == "1\n")
+            try await engine.kill()
+            var log = ""
+            while !log.contains("the sandboxes' engine does not answer") {
+                log = try String(contentsOfFile: fixture.directory.file("server.log"), encoding: .utf8)
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            try await engine.restart()
+            _ = try await fixture.client.session(session, becoming: ["stopped"])
+            #expect(try await fixture.talk("cat file; echo $VERSION", in: session).text == "kept\n2\n")
+        }
     }
 
     @Test func `a session that waits for its image says so, and how far that is`() async throws {

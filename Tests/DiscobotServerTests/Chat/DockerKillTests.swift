@@ -69,6 +69,12 @@ struct DockerKillTests {
         return found.split(separator: "\n").map { String($0) }.filter { $0 != "discobot-cache-local" }
     }
 
+    /// Those that were prepared, also without a name.
+    private func images(_ engine: DockerEngine) async throws -> [String] {
+        try await engine.docker("images", "-q", "--filter", "label=discobot.type=prepared")
+            .split(separator: "\n").map { String($0) }
+    }
+
     @Test func `a kill at any step of making a sandbox leaves a usable session, and nothing when that is removed`()
         async throws
     {
@@ -78,8 +84,8 @@ struct DockerKillTests {
             var isReached = true
             while isReached {
                 step += 1
-                // So that the image is looked into each time.
-                try? FileManager.default.removeItem(atPath: fixture.directory.file("\(fixture.sandboxes)/etc"))
+                // So that the image is prepared each time.
+                for image in try await images(engine) { try await engine.docker("rmi", "-f", image) }
                 let session = fixture.newSession()
                 let server = fixture.server
                 trap.arm(step) { server.kill() }
@@ -93,8 +99,9 @@ struct DockerKillTests {
                 #expect(text == "usable\n", "killed at request \(step)")
                 try await fixture.client.removeSession(session)
                 #expect(try await left(engine) == [], "killed at request \(step)")
+                #expect(try await images(engine).count == 1, "killed at request \(step)")
             }
-            #expect(step > 8)
+            #expect(step > 12)
         }
     }
 

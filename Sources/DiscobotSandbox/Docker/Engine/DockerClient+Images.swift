@@ -11,10 +11,14 @@ struct DockerImage: Decodable, Sendable {
     struct Settings: Decodable, Sendable {
         let user: String?
         let labels: [String: String]?
+        let entrypoint: [String]?
+        let command: [String]?
 
         private enum CodingKeys: String, CodingKey {
             case user = "User"
             case labels = "Labels"
+            case entrypoint = "Entrypoint"
+            case command = "Cmd"
         }
     }
 
@@ -24,6 +28,21 @@ struct DockerImage: Decodable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case id = "Id"
         case settings = "Config"
+    }
+
+    func label(_ name: String) -> String? { settings?.labels?[name] }
+    /// Whether it says what its containers run.
+    var hasProgram: Bool { !(settings?.entrypoint ?? []).isEmpty || !(settings?.command ?? []).isEmpty }
+}
+
+/// An image as it is listed.
+struct DockerImageSummary: Decodable, Sendable {
+    let id: String
+    let labels: [String: String]?
+
+    private enum CodingKeys: String, CodingKey {
+        case id = "Id"
+        case labels = "Labels"
     }
 }
 
@@ -80,9 +99,9 @@ package struct PullProgress: Sendable, Equatable {
 
 extension DockerClient {
     /// Nil when the engine does not have it.
-    func image(_ name: String) async throws -> DockerImage? {
+    func image(_ name: String, within limit: Duration = .seconds(30)) async throws -> DockerImage? {
         do {
-            return try await value(.GET, "/images/\(name)/json", within: .seconds(5))
+            return try await value(.GET, "/images/\(name)/json", within: limit)
         } catch let error as DockerError where error.isNotFound {
             return nil
         }
@@ -130,6 +149,36 @@ extension DockerClient {
         }
     }
 
+    /// Makes an image of what a container has, with its settings and labels.
+    ///
+    /// - Parameter labels: besides the container's and others than those; they have no spaces.
+    func commit(_ container: String, as image: ImageReference, labels: [String: String]) async throws {
+        let query =
+            [("container", container), ("repo", image.name), ("tag", image.tag), ("pause", "0")]
+            + labels.map { ("changes", "LABEL \($0)=\($1)") }
+        // How long it takes is a matter of the engine's storage.
+        // Podman insists on a body.
+        _ = try await call(.POST, "/commit", query: query, body: .json(.object([])), within: .seconds(600))
+    }
+
+    /// All with these labels, those without a name as well.
+    func images(labels: [String]) async throws -> [DockerImageSummary] {
+        // Podman finds none when it is asked for several labels.
+        let query = [("filters", Self.filters(["label": Array(labels.prefix(1))]))]
+        let found: [DockerImageSummary] = try await value(.GET, "/images/json", query: query, upTo: Self.maximumList)
+        return found.filter { Self.has($0.labels, labels) }
+    }
+
+    /// One that is not there is removed already, and one that a container has or that has another name stays. So does that
+    /// which it was made of; Podman removes it when it has no name.
+    func removeUnusedImage(_ id: String) async throws {
+        do {
+            _ = try await call(.DELETE, "/images/\(id)", query: [("noprune", "1")], within: .seconds(120))
+        } catch let error as DockerError where error.isNotFound || error.isConflict {
+            return
+        }
+    }
+
     /// One that is not there is removed already.
     package func removeImage(_ image: ImageReference) async throws {
         do {
@@ -166,6 +215,14 @@ package struct ImageReference: Sendable, Equatable, CustomStringConvertible {
         guard !name.isEmpty, !tag.isEmpty else { return nil }
     }
 
+    /// One that only ever exists where it was made.
+    init(local name: String, tag: String) {
+        self.name = Self.localPrefix + name
+        self.tag = tag
+    }
+
+    private static let localPrefix = "discobot-local/"
+
     package var description: String { name + (tag.contains(":") ? "@" : ":") + tag }
 
     /// Where it comes from; `docker.io` when none is named.
@@ -176,5 +233,5 @@ package struct ImageReference: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Whether it only ever exists where it was built.
-    var isLocal: Bool { name.hasPrefix("discobot-local/") || name == "sha256" }
+    var isLocal: Bool { name.hasPrefix(Self.localPrefix) || name == "sha256" }
 }

@@ -52,9 +52,12 @@ extension DockerClient {
     /// What the engine says of itself; asked once for as long as it is there.
     func info() async throws -> DockerInfo {
         if let known = knownInfo.withLock({ $0 }) { return known }
-        let info: DockerInfo = try await value(.GET, "/info", within: .seconds(10))
-        knownInfo.withLock { $0 = info }
-        return info
+        // It takes an engine longer than most, so those who ask at once wait for one answer.
+        return try await infos.value(of: 0) { [self] in
+            let info: DockerInfo = try await value(.GET, "/info", within: .seconds(20))
+            knownInfo.withLock { $0 = info }
+            return info
+        }
     }
 
     /// Another engine may have come while nobody asked.

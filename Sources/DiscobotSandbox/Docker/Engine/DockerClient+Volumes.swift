@@ -28,7 +28,14 @@ extension DockerClient {
     func createVolume(_ name: String, labels: [String: String], megabytes: Int? = nil) async throws -> DockerVolume {
         var settings: [(String, JSONValue)] = [("Name", .string(name)), ("Labels", .labels(labels))]
         if let megabytes { settings.append(("DriverOpts", ["size": .string("\(megabytes)m")])) }
-        let volume: DockerVolume = try await value(.POST, "/volumes/create", body: .json(.object(settings)))
+        let volume: DockerVolume
+        do {
+            volume = try await value(.POST, "/volumes/create", body: .json(.object(settings)))
+        } catch let error as DockerError where error.isRefusal {
+            // Of several who make it at once, Podman refuses all but one.
+            guard let made = try await self.volume(name) else { throw error }
+            return made
+        }
         // Engines that have just begun tell no labels here of one that was there.
         return volume.labels == labels ? volume : try await self.volume(name) ?? volume
     }
@@ -71,8 +78,10 @@ extension JSONValue {
         .object(labels.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
     }
 
-    /// Without spaces.
+    /// Without spaces, and always the same for equal values.
     var compact: String {
-        (try? String(decoding: JSONEncoder().encode(self), as: UTF8.self)) ?? ""
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return (try? String(decoding: encoder.encode(self), as: UTF8.self)) ?? ""
     }
 }

@@ -22,6 +22,7 @@ package final class DockerClient: Sendable {
     private let version = Mutex<DockerVersion?>(nil)
     /// What the engine has said of itself, as long as it is there.
     let knownInfo = Mutex<DockerInfo?>(nil)
+    let infos = SharedTasks<Int, DockerInfo>()
     private let encryption = Mutex<TLSConfiguration?>(nil)
 
     package init(_ address: DockerAddress) {

@@ -39,14 +39,24 @@ package struct InitializeSessionJob: JobHandler {
             patience: Self.workspacePatience
         )
         let provider = try await sandboxes.provider(of: session, workspace)
-        let prepared = try await settleSource(session, repository, provider)
+        // Somebody waits for all of this, so git and the sandboxes' engine are asked side by side.
+        async let commit = startCommit(session, repository)
+        let (isRunning, lacksImage) = try await translatingSandboxErrors { try await look(session, provider) }
+        let prepared = try await settleSource(
+            session,
+            repository.directory,
+            try await commit,
+            provider,
+            lacksImage: lacksImage
+        )
+        async let isKept: Void = keepCommit(prepared, repository)
         try await translatingSandboxErrors {
             if prepared.status == .pullingImage { try await fetchImage(payload, provider) }
-            if try await !isAlive(prepared, provider) {
-                try await start(prepared, workspace, provider)
-            }
+            let isAlive = isRunning ? try await isAlive(prepared, provider) : false
+            if !isAlive { try await start(prepared, workspace, provider) }
             try await waitForAgent(prepared, provider)
         }
+        try await isKept
         return { try Self.change(payload, to: .ready, in: $0) }
     }
 
@@ -73,41 +83,62 @@ package struct InitializeSessionJob: JobHandler {
         }
     }
 
-    /// Notes once and for all where the session starts from, and keeps git from ever removing that commit.
-    private func settleSource(
-        _ session: Session,
-        _ repository: GitRepository,
-        _ provider: any SandboxProvider
-    ) async throws -> Session {
+    /// Nil for an empty repository.
+    private func startCommit(_ session: Session, _ repository: GitRepository) async throws -> String? {
         guard repository.isSelfContained else {
             throw ServerError.conflict(
                 "the workspace \(repository.directory) is a linked worktree or a submodule, or borrows objects from another "
                     + "repository, which sandboxes do not see; make a workspace of a repository of its own"
             )
         }
-        let head = try await translatingGitErrors("prepare the workspace") { try await repository.headCommit() }
-        let commit = session.workspaceCommit ?? head
-        // What is left of an earlier session with this id is not this one's.
-        if session.sandboxProvider == nil { try await sandboxes.remove(session.id, madeBy: provider.name) }
+        if let commit = session.workspaceCommit { return commit }
+        return try await translatingGitErrors("prepare the workspace") { try await repository.headCommit() }
+    }
+
+    /// Whether the session's sandbox runs, and otherwise whether one that is made now has to wait for its image.
+    private func look(
+        _ session: Session,
+        _ provider: any SandboxProvider
+    ) async throws -> (isRunning: Bool, lacksImage: Bool) {
+        async let lacksImage = sandboxes.lacksImage(provider)
+        if session.sandboxProvider == nil {
+            // What is left of an earlier session with this id is not this one's.
+            try await sandboxes.remove(session.id, madeBy: provider.name)
+        } else if try await provider.sandbox(of: session.id)?.status == .running {
+            return (true, false)
+        }
+        return (false, await lacksImage)
+    }
+
+    /// Notes once and for all where the session starts from.
+    private func settleSource(
+        _ session: Session,
+        _ directory: String,
+        _ commit: String?,
+        _ provider: any SandboxProvider,
+        lacksImage: Bool
+    ) async throws -> Session {
         let payload = Payload(projectId: session.projectID, sessionId: session.id)
-        let lacksImage = try await translatingSandboxErrors { try await sandboxes.lacksImage(session, provider) }
         let next: SessionStatus =
             lacksImage && session.status.canBecome(.pullingImage) ? .pullingImage : .creatingSandbox
         let changed = try await sandboxes.store.write { transaction in
             try Self.change(payload, to: next, in: transaction) {
-                $0.workspacePath = repository.directory
+                $0.workspacePath = directory
                 $0.workspaceCommit = commit
                 $0.sandboxProvider = provider.name
             }
         }
         guard let changed else { throw ServerError.notFound("Session not found") }
-        // Only now: whoever removes the session knows the repository, and lets the commit go.
-        if let commit {
-            try await translatingGitErrors("prepare the workspace") {
-                try await repository.setRef(session.id.keepRef, to: commit)
-            }
-        }
         return changed
+    }
+
+    /// Keeps git from ever removing the commit that the session starts from. That is done once the session's row says so:
+    /// whoever removes the session knows the repository then, and lets the commit go.
+    private func keepCommit(_ session: Session, _ repository: GitRepository) async throws {
+        guard let commit = session.workspaceCommit else { return }
+        try await translatingGitErrors("prepare the workspace") {
+            try await repository.setRef(session.id.keepRef, to: commit)
+        }
     }
 
     /// How far it is shows among what the server does in the background.
@@ -116,11 +147,11 @@ package struct InitializeSessionJob: JobHandler {
         try await sandboxes.store.write { _ = try Self.change(payload, to: .creatingSandbox, in: $0) }
     }
 
-    /// Whether the sandbox runs and its agent has nothing to complain of; it may still be making its working copy.
+    /// Whether the agent of a sandbox that runs has nothing to complain of; it may still be making its working copy.
     private func isAlive(_ session: Session, _ provider: any SandboxProvider) async throws -> Bool {
-        guard try await provider.sandbox(of: session.id)?.status == .running,
-            let agent = try await client(session, provider), let health = try? await agent.health()
-        else { return false }
+        guard let agent = try await client(session, provider), let health = try? await agent.health() else {
+            return false
+        }
         return health.error == nil
     }
 
