@@ -128,8 +128,8 @@ let package = Package(
         .executableTarget(
             name: "discobot-bench",
             dependencies: [
-                "CLinux", "DiscobotModel", "DiscobotServices", "DiscobotStore", asyncHTTPClient, logging, nioCore,
-                nioHTTP1, serviceLifecycle,
+                "CLinux", "DiscobotAgentAPI", "DiscobotModel", "DiscobotServices", "DiscobotStore", "DiscobotTunnel",
+                asyncHTTPClient, logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks/discobot-bench"
@@ -187,7 +187,7 @@ let package = Package(
             dependencies: [
                 "DiscobotAPI", "DiscobotModel", "DiscobotSandbox", "DiscobotStore", "DiscobotTestSupport",
                 "discobot-server",
-                httpTypes,
+                httpTypes, nioCore,
             ]
         ),
         .testTarget(

@@ -10,7 +10,7 @@ struct DiscobotBench: AsyncParsableCommand {
         commandName: "discobot-bench",
         subcommands: [
             JobsBenchmark.self, EventsBenchmark.self, BareEventsBenchmark.self, ChatBenchmark.self,
-            DockerBenchmark.self,
+            DockerBenchmark.self, TerminalBenchmark.self,
         ]
     )
 }

@@ -99,11 +99,19 @@ extension Router<AppRequestContext> {
     /// - Parameters:
     ///   - logsOrigins: whether to log what becomes of each request with an origin.
     ///   - address: where the server listens, as in HOST.
-    package convenience init(services: APIServices, origins: AllowedOrigins, logsOrigins: Bool, address: String) {
+    ///   - proxies: which peers may say where a request comes from.
+    package convenience init(
+        services: APIServices,
+        origins: AllowedOrigins,
+        logsOrigins: Bool,
+        address: String,
+        proxies: TrustedProxies
+    ) {
         self.init(context: AppRequestContext.self, options: .autoGenerateHeadEndpoints)
         let endpoints = services.routes.flatMap(\.endpoints)
         addMiddleware {
             AccessLogMiddleware()
+            ForwardedMiddleware(proxies: proxies)
             HostMiddleware(origins: origins, address: address)
             ErrorMiddleware { _ in [] }
             PreviewHostMiddleware(preview: Preview(previews: services.previews), origins: origins)

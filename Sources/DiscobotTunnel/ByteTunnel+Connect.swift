@@ -16,6 +16,7 @@ extension ByteTunnel {
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    KeepAlive.enable(on: channel)
                     try channel.pipeline.syncOperations.addHandler(TunnelHandler())
                 }
             }

@@ -64,6 +64,17 @@ package struct ByteTunnel: Sendable {
         }
     }
 
+    /// Ends the connection after a while, if it has not ended by then.
+    package func close(in delay: TimeAmount) {
+        eventLoop.scheduleTask(in: delay) { close() }
+    }
+
+    /// Whether the connection is open and the peer has said nothing that nobody has read.
+    func isUntouched() async -> Bool {
+        let handler = handler
+        return (try? await eventLoop.submit { handler.value.isUntouched }.get()) ?? false
+    }
+
     /// Whether somebody waits for the peer to say something.
     func isListening() async -> Bool {
         let handler = handler

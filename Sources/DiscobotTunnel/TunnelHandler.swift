@@ -32,6 +32,11 @@ final class TunnelHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     var isListening: Bool { waiter != nil }
 
+    var isUntouched: Bool {
+        guard case .none = end, let context else { return false }
+        return buffered.isEmpty && context.channel.isActive
+    }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
     }

@@ -36,6 +36,7 @@ package enum UpgradeClient {
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    KeepAlive.enable(on: channel)
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(HTTPRequestEncoder())
                     try pipeline.addHandler(

@@ -25,6 +25,7 @@ package struct Server: Sendable {
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) async throws -> Server {
         let origins = try AllowedOrigins(options.corsOrigins)
+        let proxies = try TrustedProxies(options.trustedProxies)
         if let warning = options.exposureWarning {
             logger.warning("the server listens for other machines", metadata: ["reason": "\(warning)"])
         }
@@ -40,13 +41,18 @@ package struct Server: Sendable {
         let parts = try await Parts(options, store: store, logger: logger)
         let services = parts.api
         let http = HTTPService(options: options, logger: logger, onRunning: onRunning) {
-            Router(services: services, origins: origins, logsOrigins: options.isCORSDebugEnabled, address: options.host)
-                .buildResponder()
+            Router(
+                services: services,
+                origins: origins,
+                logsOrigins: options.isCORSDebugEnabled,
+                address: options.host,
+                proxies: proxies
+            ).buildResponder()
         }
         let background = options.isDispatcherEnabled ? parts.background : []
         return Server(
             services: [parts.events, parts.turns, services.previews.activity] + background
-                + previewListener(options, services, origins, logger) + [http],
+                + previewListener(options, services, origins, proxies, logger) + [http],
             store: store
         )
     }
@@ -55,6 +61,7 @@ package struct Server: Sendable {
         _ options: ServerOptions,
         _ services: APIServices,
         _ origins: AllowedOrigins,
+        _ proxies: TrustedProxies,
         _ logger: Logger
     ) -> [any Service] {
         guard let port = options.previewPort else { return [] }
@@ -62,7 +69,8 @@ package struct Server: Sendable {
         own.port = port
         return [
             HTTPService(options: own, logger: logger, onRunning: { _ in }) {
-                Router(previews: services.previews, origins: origins, address: options.host).buildResponder()
+                Router(previews: services.previews, origins: origins, address: options.host, proxies: proxies)
+                    .buildResponder()
             }
         ]
     }
@@ -103,6 +111,8 @@ private struct Parts {
         let secrets = try options.encryptionKey.map(SecretBox.init(hexKey:)) ?? SecretBox(keyFile: options.keyFile)
         let sandboxes = Self.sandboxes(options, store, jobs, events, providers, secrets, startup)
         let git = GitService(store: store, workspaces: workspaces)
+        let activity = SessionActivity(store: store, logger: logger)
+        let previews = PreviewService(store: store, sandboxes: sandboxes, secrets: secrets, activity: activity)
         api = APIServices(
             preferences: PreferenceService(store: store),
             projects: projects,
@@ -114,10 +124,10 @@ private struct Parts {
             sessions: SessionService(store: store, jobs: jobs),
             sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
             commits: CommitService(store: store, jobs: jobs, git: git),
-            terminals: TerminalService(store: store, sandboxes: sandboxes),
-            sessionPrograms: SessionPrograms(sandboxes: sandboxes),
+            terminals: TerminalService(store: store, sandboxes: sandboxes, activity: activity),
+            sessionPrograms: SessionPrograms(sandboxes: sandboxes, previews: previews),
             chat: ChatService(store: store, jobs: jobs, feed: turns, sandboxes: sandboxes),
-            previews: Self.previews(store, sandboxes, secrets, logger),
+            previews: previews,
             events: events,
             sandboxes: sandboxes,
             status: StatusService(store: store, providers: providers, startup: startup),
@@ -173,16 +183,6 @@ private struct Parts {
             limits: options.limits,
             startup: startup
         )
-    }
-
-    private static func previews(
-        _ store: Store,
-        _ sandboxes: SandboxService,
-        _ secrets: SecretBox,
-        _ logger: Logger
-    ) -> PreviewService {
-        let activity = PreviewActivity(store: store, logger: logger)
-        return PreviewService(store: store, sandboxes: sandboxes, secrets: secrets, activity: activity)
     }
 
     private static func imagePulls(

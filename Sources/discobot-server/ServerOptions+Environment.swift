@@ -36,6 +36,8 @@ extension ServerOptions {
             throw environment.complaint("PREVIEW_PORT", "must be another port than PORT")
         }
         corsOrigins = environment.list("CORS_ORIGINS") ?? corsOrigins
+        trustedProxies = environment.list("TRUSTED_PROXIES") ?? trustedProxies
+        if trustedProxies == ["none"] { trustedProxies = [] }
         isCORSDebugEnabled = try environment.bool("CORS_DEBUG") ?? isCORSDebugEnabled
         areSuggestionsEnabled = try environment.bool("SUGGESTIONS_ENABLED") ?? areSuggestionsEnabled
         guard let level = environment.text("LOG_LEVEL") else { return }

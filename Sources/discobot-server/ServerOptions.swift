@@ -16,6 +16,8 @@ package struct ServerOptions: Sendable {
     package var startTimeout: Duration = .seconds(120)
     /// Origins of web pages that may call the server; `*` stands for any part of a host name.
     package var corsOrigins = ["http://*.localhost:3001", "http://localhost:3000", "http://*.localhost:3000"]
+    /// Addresses and networks of proxies in front, which may say where a request comes from.
+    package var trustedProxies = ["127.0.0.0/8", "::1"]
     /// Whether the log tells what becomes of each request with an origin.
     package var isCORSDebugEnabled = false
     /// How often a stream with nothing to say shows that it is alive.

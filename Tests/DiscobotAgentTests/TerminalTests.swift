@@ -38,6 +38,23 @@ struct TerminalTests {
     }
 
     @Test
+    func `what is shown again asks the viewer nothing`() async throws {
+        try await Self.with { runtime, _ in
+            let ask = #"printf '<\033[6n\033[c\033]11;?\007>\n'"#
+            let asked = "<\u{1B}[6n\u{1B}[c\u{1B}]11;?\u{7}>"
+            try await TerminalClient.with(runtime) { terminal in
+                let shown = try await terminal.run(ask)
+                #expect(shown.contains(asked))
+            }
+            try await TerminalClient.with(runtime) { terminal in
+                let again = try await terminal.output(until: "<>")
+                #expect(!again.contains("\u{1B}[6n"))
+                #expect(try await terminal.run(ask).contains(asked))
+            }
+        }
+    }
+
+    @Test
     func `text and escape sequences arrive as they are`() async throws {
         try await Self.with { runtime, _ in
             var text = "\u{1B}[31;1mred\u{1B}[0m\u{1B}]0;title\u{7}\t\u{8}\u{0}\u{7F}\u{1B}[?1049h\"\\/\u{2028}\r\n"

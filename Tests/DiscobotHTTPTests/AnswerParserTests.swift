@@ -139,6 +139,30 @@ struct AnswerParserTests {
     }
 }
 
+extension AnswerParserTests {
+    @Test(
+        arguments: [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true), ("HTTP/1.1 204 No Content\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: x, Close\r\n\r\nok", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", false), ("HTTP/1.1 200 OK\r\n\r\nok", false),
+        ]
+    )
+    func `another answer may follow a whole one only`(text: String, isReusable: Bool) throws {
+        var parser = AnswerParser(isToHead: false)
+        #expect(!parser.hasBegun && !parser.isReusable)
+        parser.append(ByteBuffer(string: text))
+        while let part = try parser.next(), part != .end {}
+        #expect(parser.hasBegun)
+        #expect(parser.isReusable == isReusable)
+        parser.close()
+        while let part = try? parser.next(), part != .end {}
+        #expect(!parser.isReusable)
+    }
+}
+
 /// Headers on their way through.
 struct ProxyHeadersTests {
     private func request(_ headers: ProxyHeaders, _ fields: HTTPFields) -> [String] {
@@ -193,5 +217,19 @@ struct ProxyHeadersTests {
         let policies = shared[values: .contentSecurityPolicy]
         #expect(policies.count == 2)
         #expect(policies.contains { $0.hasPrefix("sandbox") && !$0.contains("allow-same-origin") })
+    }
+
+    @Test
+    func `a service has no say in what other hosts and origins do`() throws {
+        let fields = [
+            AnswerParser.Field("Clear-Site-Data", "\"*\""), .init("Strict-Transport-Security", "max-age=1"),
+            .init("WWW-Authenticate", "Basic"), .init("Service-Worker-Allowed", "/"),
+            .init("Set-Cookie", "\tdiscobot_session=evil"), .init("X-Kept", "1"),
+        ]
+        let own = ProxyHeaders().response(fields)
+        #expect(own.map(\.name.canonicalName).sorted() == ["service-worker-allowed", "www-authenticate", "x-kept"])
+        let shared = ProxyHeaders(prefix: "/s/w/k").response(fields).map(\.name.canonicalName)
+        #expect(shared.contains("x-kept"))
+        #expect(!shared.contains { ["www-authenticate", "service-worker-allowed", "clear-site-data"].contains($0) })
     }
 }

@@ -61,6 +61,25 @@ struct LocalPartsTests {
     }
 
     @Test
+    func `shims are shown with what they lead to, or not at all`() async throws {
+        try await TemporaryDirectory.with { home in
+            try await Shell.run(
+                """
+                cd "$0"; mkdir -p other/pyenv/shims other/pyenv/versions me/shims me/bin
+                for file in other/pyenv/shims/python3 me/shims/node me/bin/node; do
+                    echo '#!/bin/sh' >$file; chmod +x $file
+                done
+                """,
+                home.path
+            )
+            let path = [home.file("other/pyenv/shims"), home.file("me/shims"), home.file("me/bin")]
+            let programs = UserPrograms(home: home.file("me"), searchPath: path.joined(separator: ":"), extra: [])
+            #expect(programs.directories == [home.file("me/bin"), home.file("other/pyenv")])
+            #expect(programs.searchPath.prefix(2) == [home.file("other/pyenv/shims"), home.file("me/bin")])
+        }
+    }
+
+    @Test
     func `closed directories are removed however deep they are`() async throws {
         try await TemporaryDirectory.with { directory in
             let deep = (1...200).map { _ in "d" }.joined(separator: "/")

@@ -42,7 +42,7 @@ struct ServerOptionsTests {
             "DISPATCHER_POLL_INTERVAL": "500ms", "DISPATCHER_HEARTBEAT_INTERVAL": "2s",
             "DISPATCHER_HEARTBEAT_TIMEOUT": "1m", "DISPATCHER_JOB_TIMEOUT": "1h",
             "DISPATCHER_STALE_JOB_TIMEOUT": "1h30m", "JOB_RETRY_BACKOFF": "1.5s", "JOB_MAX_ATTEMPTS": "7",
-            "LOG_LEVEL": "DEBUG",
+            "LOG_LEVEL": "DEBUG", "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
         ])
         #expect(options.host == "0.0.0.0")
         #expect(options.port == 8080)
@@ -68,6 +68,7 @@ struct ServerOptionsTests {
         #expect(options.dispatcher.retryBackoff == .milliseconds(1500))
         #expect(options.maxJobAttempts == 7)
         #expect(options.logLevel == .debug)
+        #expect(options.trustedProxies == ["10.0.0.0/8", "::1"])
     }
 
     @Test

@@ -58,6 +58,11 @@ struct UpgradeServer: Sendable {
         router.addMiddleware { ErrorMiddleware { _ in [] } }
         router.get("plain") { _, _ in "plain" }
         router.post("plain") { request, _ in try await String(buffer: request.body.collect(upTo: 1 << 20)) }
+        for method in [HTTPRequest.Method.get, .head] {
+            router.on("open", method: method) { _, _ in
+                Response(status: .ok, body: ResponseBody(contentLength: nil) { writer in try await writer.finish(nil) })
+            }
+        }
         router.get("echo/:name") { (request: Request, context: AppRequestContext) -> Response in
             let name = try context.parameters.require("name")
             guard name != "forbidden" else { throw ServerError.forbidden("not you") }

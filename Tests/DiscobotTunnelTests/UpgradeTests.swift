@@ -34,6 +34,40 @@ struct UpgradeTests {
     private static let get = "GET /echo/a HTTP/1.1\r\n" + RawConnection.upgrade + "\r\n"
 
     @Test
+    func `a peer that may have vanished is asked by the kernel`() async throws {
+        try await UpgradeServer.with { server in
+            let connection = try RawConnection(port: server.port)
+            defer { connection.close() }
+            connection.send("GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            _ = await connection.head()
+            // The server's end of it, established (01), with a timer for such questions (02).
+            let port = String(server.port, radix: 16, uppercase: true)
+            let table = try String(contentsOfFile: "/proc/self/net/tcp", encoding: .utf8)
+            var timers: [Substring] = []
+            for line in table.split(separator: "\n") {
+                let columns = line.split(separator: " ")
+                guard columns.count > 5, columns[1].hasSuffix(":\(port)"), columns[3] == "01" else { continue }
+                timers.append(columns[5].prefix(3))
+            }
+            #expect(timers == ["02:"])
+        }
+    }
+
+    @Test
+    func `an answer to HEAD is its head`() async throws {
+        try await Self.with { connection in
+            let request = "/open HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            connection.send("HEAD \(request)HEAD \(request)GET \(request)")
+            for _ in 0..<3 {
+                let head = await connection.head()
+                #expect(head.hasPrefix("HTTP/1.1 200"), "\(head)")
+                #expect(head.lowercased().contains("transfer-encoding: chunked"))
+            }
+            #expect(await connection.bytes(5) == Array("0\r\n\r\n".utf8))
+        }
+    }
+
+    @Test
     func `switches, with frames that came along with the request`() async throws {
         try await Self.with { connection in
             connection.send(

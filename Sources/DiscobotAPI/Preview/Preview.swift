@@ -30,11 +30,13 @@ struct Preview: Sendable {
     func response(to request: Request, _ context: AppRequestContext, _ target: Target) async throws -> Response {
         let failure = PreviewFailure(target, wantsPage: Self.wantsPage(request))
         guard let session = target.session else { return try failure.unknown() }
+        await previews.activity.touch(session.id)
         do {
             let channel = context.channel
             var response = try await ReverseProxy(path: target.path, headers: target.headers).response(
                 to: request,
-                on: channel
+                on: channel,
+                keepingIn: previews.keptConnections(to: target.service, of: session.id)
             ) {
                 try await previews.connect(
                     to: target.service,

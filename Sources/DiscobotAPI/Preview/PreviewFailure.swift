@@ -79,7 +79,7 @@ struct PreviewFailure: Sendable {
         let status: HTTPResponse.Status =
             switch error.code {
             case .badRequest: .badRequest
-            case .badAnswer: .badGateway
+            case .badAnswer, .noAnswer: .badGateway
             case .timedOut: .gatewayTimeout
             }
         return try answer(

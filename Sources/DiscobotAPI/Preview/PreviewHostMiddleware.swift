@@ -8,8 +8,8 @@ import Hummingbird
 /// Hands requests for `<session>-svc-<service>.<host>` to that service, before anything of the API sees them.
 ///
 /// Such a host is an origin of its own to browsers, for each service of each session. The name comes from `Host`;
-/// `X-Forwarded-Host` is only looked at where `Host` names no service, because a service's page may set it on requests to
-/// its own host, and would read others' that way.
+/// `X-Forwarded-Host`, which only comes from proxies that are trusted, is only looked at where `Host` names no service:
+/// proxies pass on what a service's page sets on requests to its own host, which would read others' that way.
 struct PreviewHostMiddleware: RouterMiddleware {
     typealias Context = AppRequestContext
 

@@ -45,10 +45,16 @@ struct PreviewPathMiddleware: RouterMiddleware {
 
 extension Router<AppRequestContext> {
     /// The router of the listener for services without host names of their own.
-    package convenience init(previews: PreviewService, origins: AllowedOrigins, address: String) {
+    package convenience init(
+        previews: PreviewService,
+        origins: AllowedOrigins,
+        address: String,
+        proxies: TrustedProxies
+    ) {
         self.init(context: AppRequestContext.self)
         addMiddleware {
             // Its paths hold secrets, so it has no log of access.
+            ForwardedMiddleware(proxies: proxies)
             HostMiddleware(origins: origins, address: address)
             ErrorMiddleware { _ in [] }
             PreviewPathMiddleware(preview: Preview(previews: previews))

@@ -73,8 +73,11 @@ struct SessionProgramRoutes: Sendable {
 
     private func output(_ request: APIRequest, _ target: SessionPrograms.Target) async throws -> Response {
         let last = request.raw.headers[.lastEventID]
-        let feed = try await programs.serviceOutput(try request.parameter("serviceId"), after: last, of: target)
+        let service = try request.parameter("serviceId")
+        try await programs.requireSession(of: target)
         return EventStream.response(to: request.raw, on: request.channel) { stream, end in
+            // Here and not before: the body of an answer to HEAD never runs, and the feed would go on for ever.
+            let feed = programs.serviceOutput(service, after: last, of: target)
             defer { feed.stop() }
             end.whenReached { feed.stop() }
             for await piece in feed.pieces {

@@ -26,6 +26,8 @@ actor ServiceRegistry {
     private let context: ProgramContext
     private var entries: [String: Entry] = [:]
     private var isStopping = false
+    /// What was read last, and when.
+    private var lastRead: (definitions: [ServiceDefinition], time: ContinuousClock.Instant)?
 
     init(_ context: ProgramContext) {
         self.context = context
@@ -44,7 +46,9 @@ actor ServiceRegistry {
 
     private func definitions() throws -> [ServiceDefinition] {
         try context.workingCopy.requireReady()
-        return ServiceDefinition.all(in: context.directories.workspace)
+        let definitions = ServiceDefinition.all(in: context.directories.workspace)
+        lastRead = (definitions, .now)
+        return definitions
     }
 
     /// Throws `notFound`.
@@ -52,6 +56,16 @@ actor ServiceRegistry {
         guard let found = try definitions().first(where: { $0.id == id }) else { throw Self.unknown(id) }
         return found
     }
+
+    /// The same for a preview's many requests, as it was a moment ago.
+    private func recentDefinition(of id: String) throws -> ServiceDefinition {
+        guard let lastRead, .now - lastRead.time < Self.recent,
+            let known = lastRead.definitions.first(where: { $0.id == id })
+        else { return try definition(of: id) }
+        return known
+    }
+
+    private static let recent = Duration.seconds(1)
 
     private static func unknown(_ id: String) -> ServiceError {
         ServiceError(.notFound, "there is no service \(id.prefix(100)) in \(ServiceDefinition.folder)")
@@ -160,7 +174,7 @@ actor ServiceRegistry {
 
     /// Where a service is to be reached; starts it when it is stopped, unless it has ended just now. Throws `ServiceError`.
     func endpoint(of id: String) throws -> ServiceDefinition.Endpoint {
-        let definition = try definition(of: id)
+        let definition = try recentDefinition(of: id)
         guard let endpoint = definition.endpoint else {
             throw ServiceError(.noPort, "the service \(id) names no port: its front matter needs http or https")
         }

@@ -25,6 +25,8 @@ final class Terminal: Sendable {
         var size: TerminalSize
         /// Up to where it has got the output.
         var position: Int
+        /// Up to where the output is older than the viewer.
+        let replayEnd: Int
         let wakeUps: AsyncStream<Void>.Continuation
     }
 
@@ -130,6 +132,7 @@ final class Terminal: Sendable {
             state.viewers[state.lastViewer] = Viewer(
                 size: size,
                 position: state.scrollback.start,
+                replayEnd: state.scrollback.end,
                 wakeUps: continuation
             )
             fit(&state)
@@ -145,17 +148,33 @@ final class Terminal: Sendable {
         }
     }
 
-    /// What a viewer gets next; `isBroken` when it was too slow and something is left out before.
-    func next(for viewer: Int, limit: Int) -> (text: ArraySlice<UInt8>, isBroken: Bool) {
+    /// Some output on its way to a viewer.
+    struct Piece {
+        var text: ArraySlice<UInt8> = []
+        /// Whether the viewer was too slow, and something is left out before.
+        var isBroken = false
+        /// Whether all of it is older than the viewer.
+        var isReplay = false
+    }
+
+    /// What a viewer gets next.
+    func next(for viewer: Int, limit: Int) -> Piece {
         state.withLock { state in
-            guard var position = state.viewers[viewer]?.position else { return ([], false) }
-            let isBroken = position < state.scrollback.start
-            if isBroken { position = state.scrollback.resumption(backlog: Self.backlog / 2) }
+            guard let known = state.viewers[viewer] else { return Piece() }
+            let isBroken = known.position < state.scrollback.start
+            let position = isBroken ? state.scrollback.resumption(backlog: Self.backlog / 2) : known.position
             let isComplete = state.exitCode != nil
-            let piece = state.scrollback.piece(from: position, limit: limit, isComplete: isComplete)
-            state.viewers[viewer]?.position = position + piece.count
+            let old = min(limit, max(0, known.replayEnd - position))
+            var piece = Piece(isBroken: isBroken, isReplay: true)
+            piece.text = state.scrollback.piece(from: position, limit: old, isComplete: isComplete)
+            if piece.text.isEmpty {
+                // A character may end behind what is old.
+                piece.text = state.scrollback.piece(from: position, limit: limit, isComplete: isComplete)
+                piece.isReplay = false
+            }
+            state.viewers[viewer]?.position = position + piece.text.count
             state.lastProgress = .now
-            return (piece, isBroken)
+            return piece
         }
     }
 

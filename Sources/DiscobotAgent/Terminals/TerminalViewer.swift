@@ -34,13 +34,16 @@ struct TerminalViewer: Sendable {
 
     private func show(_ viewer: Int, _ wakeUps: AsyncStream<Void>) async throws {
         var prefix = isFirst ? "" : Self.reset
+        var replay = ReplayFilter()
         for await _ in wakeUps {
             var next = terminal.next(for: viewer, limit: Self.pieceSize)
             while !next.text.isEmpty {
-                let text = (next.isBroken ? Self.gap : prefix) + String(decoding: next.text, as: UTF8.self)
+                // The first viewer is there when a program asks, however old its question.
+                let shown = replay.pass(next.text, isOld: next.isReplay && !isFirst)
+                let text = (next.isBroken ? Self.gap : prefix) + String(decoding: shown, as: UTF8.self)
                 prefix = ""
                 // The connection is gone: whoever reads from it finds out as well.
-                do { try await send(.output(text)) } catch { return }
+                do { if !text.isEmpty { try await send(.output(text)) } } catch { return }
                 next = terminal.next(for: viewer, limit: Self.pieceSize)
             }
             if let exitCode = terminal.exitCode(for: viewer) {

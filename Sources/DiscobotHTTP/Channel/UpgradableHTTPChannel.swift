@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotTunnel
 package import Hummingbird
 import HummingbirdCore
 import Logging
@@ -21,6 +22,7 @@ private struct UpgradableHTTPChannel: ServerChildChannel, HTTPChannelHandler {
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
+            KeepAlive.enable(on: channel)
             let pipeline = channel.pipeline.syncOperations
             var limits = NIOHTTPDecoderLimitConfiguration()
             limits.maxHeaderFieldSize = 80 << 10
@@ -33,7 +35,7 @@ private struct UpgradableHTTPChannel: ServerChildChannel, HTTPChannelHandler {
             )
             try pipeline.addHandlers([
                 HTTPResponseEncoder(), ByteToMessageHandler(decoder), HTTP1ToHTTPServerCodec(secure: false),
-                UpgradeGate(), WriteTimeoutHandler(timeout: Self.writeTimeout),
+                HeadAnswerHandler(), UpgradeGate(), WriteTimeoutHandler(timeout: Self.writeTimeout),
                 HTTPConnectionStateHandler(idleTimeout: Self.idleTimeout, logger: logger),
             ])
             return try NIOAsyncChannel(

@@ -9,6 +9,8 @@ package struct ProxyError: Error, Sendable, Equatable {
         case badRequest
         /// The service said something that is no answer.
         case badAnswer
+        /// The service said nothing, and closed the connection.
+        case noAnswer
         case timedOut
     }
 
@@ -19,6 +21,8 @@ package struct ProxyError: Error, Sendable, Equatable {
         self.code = code
         self.message = message
     }
+
+    static let noAnswer = ProxyError(.noAnswer, "the service closed the connection without an answer")
 }
 
 /// Reads one answer of HTTP/1 as its bytes come: strictly, because what two readers understand differently can be used to
@@ -64,6 +68,8 @@ package struct AnswerParser: Sendable {
     private let isToHead: Bool
     private var state = State.head
     private var isClosed = false
+    /// Whether the service closes the connection after this answer.
+    private var isLast = false
     private var interimCount = 0
     private var trailerBytes = 0
     /// What has not been looked at; after 101 it belongs to the other protocol.
@@ -83,6 +89,12 @@ package struct AnswerParser: Sendable {
 
     /// The service says nothing more.
     package mutating func close() { isClosed = true }
+
+    /// Whether anything of the answer has come.
+    package var hasBegun: Bool { state != .head || rest.readableBytes > 0 || interimCount > 0 }
+
+    /// Whether the answer is complete and another one may follow on the connection.
+    package var isReusable: Bool { state == .ended && !isLast && !isClosed && rest.readableBytes == 0 }
 
     /// The next part that is complete; nil when more bytes are needed. Throws `ProxyError`.
     package mutating func next() throws(ProxyError) -> Part? {
@@ -107,11 +119,8 @@ package struct AnswerParser: Sendable {
 
     private mutating func missing() throws(ProxyError) -> Part? {
         guard isClosed else { return nil }
-        let isNothing = state == .head && rest.readableBytes == 0
-        throw ProxyError(.badAnswer, isNothing ? "the service closed the connection without an answer" : Self.cut)
+        throw hasBegun ? ProxyError(.badAnswer, "the service broke its answer off") : .noAnswer
     }
-
-    private static let cut = "the service broke its answer off"
 
     /// As many of the bytes as there are; nil for none.
     private mutating func take(_ limit: Int) -> ByteBuffer? {
@@ -199,6 +208,7 @@ package struct AnswerParser: Sendable {
             guard interimCount <= Self.interimLimit else { throw ProxyError(.badAnswer, "the service never answers") }
             return .some(nil)
         }
+        isLast = first.starts(with: "HTTP/1.0".utf8) || Self.saysClose(fields)
         return try begin(status, fields)
     }
 
@@ -216,6 +226,7 @@ package struct AnswerParser: Sendable {
             state = length == 0 ? .ended : .length(rest: length)
         } else {
             state = .untilClose
+            isLast = true
         }
         return Head(status: status, fields: fields, contentLength: length)
     }
@@ -277,6 +288,13 @@ package struct AnswerParser: Sendable {
             UInt8(ascii: "0")...UInt8(ascii: "9"):
             true
         default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+
+    private static func saysClose(_ fields: [Field]) -> Bool {
+        fields.contains { field in
+            field.name.lowercased() == "connection"
+                && field.value.lowercased().split { ", \t".contains($0) }.contains("close")
         }
     }
 

@@ -62,8 +62,9 @@ package struct ProxyHeaders: Sendable {
         var passed = HTTPFields()
         for field in fields {
             let lowered = field.name.lowercased()
-            guard !dropped.contains(lowered), let name = HTTPField.Name(field.name) else { continue }
-            if sharesHost, Self.ofHost.contains(lowered) || lowered.hasPrefix("access-control-") { continue }
+            guard !dropped.contains(lowered), !Self.ofOthers.contains(lowered), let name = HTTPField.Name(field.name)
+            else { continue }
+            if sharesHost, Self.ofOrigin.contains(lowered) || lowered.hasPrefix("access-control-") { continue }
             switch lowered {
             case "set-cookie":
                 if let cookie = setCookie(field.value) { passed.append(HTTPField(name: name, value: cookie)) }
@@ -76,10 +77,17 @@ package struct ProxyHeaders: Sendable {
         return passed
     }
 
-    /// What browsers keep for a whole host or origin.
-    private static let ofHost: Set = [
-        "strict-transport-security", "clear-site-data", "service-worker-allowed", "public-key-pins", "nel", "report-to",
-        "reporting-endpoints", "origin-agent-cluster", "set-login",
+    /// What reaches beyond the origin that says it: to all hosts of one domain, or all ports of one host. A service has no
+    /// say in those; `Clear-Site-Data` would log its reader out of this server.
+    private static let ofOthers: Set = [
+        "clear-site-data", "strict-transport-security", "public-key-pins", "secure-session-registration",
+        "sec-session-registration",
+    ]
+
+    /// What browsers keep for an origin. A dialog for a password would be one of the origin, too.
+    private static let ofOrigin: Set = [
+        "service-worker-allowed", "nel", "report-to", "reporting-endpoints", "origin-agent-cluster", "set-login",
+        "www-authenticate", "accept-ch",
     ]
 
     /// Gives each page an origin that is like no other's, so that it reads neither what other services answer nor what they
@@ -99,7 +107,7 @@ package struct ProxyHeaders: Sendable {
 
     /// Cookies of this server are not the services' business.
     private static func isOwn(_ name: some StringProtocol) -> Bool {
-        name.drop { $0 == " " }.lowercased().hasPrefix("discobot_")
+        name.drop { $0 == " " || $0 == "\t" }.lowercased().hasPrefix("discobot_")
     }
 
     private func cookies(_ header: String) -> String? {

@@ -86,8 +86,13 @@ final class ProxyUpload: Sendable {
     }
 
     /// From now on the service may take its time.
-    func answerHasBegun() {
+    func stopClock() {
         clock.stop()
+    }
+
+    /// The service has as long again as in the beginning.
+    func restartClock() {
+        clock.restart()
     }
 
     /// Returns when nobody reads the request's body any more.

@@ -74,7 +74,9 @@ struct UserPrograms: Sendable, Equatable {
         guard directory.hasPrefix("/"), access(path, X_OK) == 0, !Self.isDirectory(path),
             let program = Self.resolved(path), let place = Self.resolved(directory)
         else { return false }
-        let needed = ([place, directory] + Self.trees(of: program, home: home)).filter { !Self.isSystem($0) }
+        let places = [place, directory]
+        let needed = (places + Self.trees(of: program, home: home) + places.flatMap(Self.versions))
+            .filter { !Self.isSystem($0) }
         guard needed.allSatisfy(mayBeShown) else { return false }
         directories += needed + companions(of: directory).filter { Self.isDirectory($0) }
         if !searchPath.contains(directory), !Self.system.contains(directory) { searchPath.append(directory) }
@@ -102,6 +104,12 @@ struct UserPrograms: Sendable, Equatable {
         return [parts.dropLast().joined(separator: "/")]
     }
 
+    /// What the shims in a directory lead to, such as `~/.pyenv` of `~/.pyenv/shims`; without it they are dead ends.
+    private static func versions(of directory: String) -> [String] {
+        let parts = directory.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.last == "shims" ? [parts.dropLast().joined(separator: "/")] : []
+    }
+
     /// Of `~/.local/share/claude/versions/1.2.3` the versions, of `~/.local/share/uv/tools/aider-chat/bin/aider` the
     /// tool: what is beside may be settings and keys.
     private static func shared(_ parts: [Substring], _ share: String) -> [String] {
@@ -117,7 +125,6 @@ struct UserPrograms: Sendable, Equatable {
         case "\(home)/.local/bin": ["\(home)/.local/lib"]
         case "\(home)/.cargo/bin": ["\(home)/.rustup"]
         case "\(home)/.volta/bin": ["\(home)/.volta/tools", "\(home)/.volta/bin"]
-        case "\(home)/.pyenv/shims": ["\(home)/.pyenv"]
         default: []
         }
     }

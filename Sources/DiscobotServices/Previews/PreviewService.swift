@@ -12,10 +12,11 @@ package struct PreviewService: Sendable {
     private let store: Store
     private let sandboxes: SandboxService
     private let secrets: SecretBox
-    package let activity: PreviewActivity
+    package let activity: SessionActivity
     private let aliases = PreviewAliases()
+    private let idle = IdleTunnels()
 
-    package init(store: Store, sandboxes: SandboxService, secrets: SecretBox, activity: PreviewActivity) {
+    package init(store: Store, sandboxes: SandboxService, secrets: SecretBox, activity: SessionActivity) {
         self.store = store
         self.sandboxes = sandboxes
         self.secrets = secrets
@@ -45,6 +46,16 @@ package struct PreviewService: Sendable {
 
     private static func place(_ id: ID<Session>, _ service: String) -> String { "preview/\(id)/\(service)" }
 
+    /// Where connections to a service wait for their next use.
+    package func keptConnections(to service: String, of session: ID<Session>) -> IdleTunnels.Place {
+        idle.place(Self.place(session, service))
+    }
+
+    /// Closes the connections that wait, so that a service need not wait for them when it ends.
+    func closeKeptConnections(to service: String, of session: ID<Session>) {
+        idle.close(Self.place(session, service))
+    }
+
     /// A connection to a service; sandbox and service are started when they do not run.
     ///
     /// Throws `ServiceRefusal` when there is no way to the service, and `ServerError` when there is none to its sandbox:
@@ -55,7 +66,6 @@ package struct PreviewService: Sendable {
         patience: Duration,
         on eventLoop: any EventLoop
     ) async throws -> TunnelOwner {
-        await activity.touch(session.id)
         let deadline = ContinuousClock.now + patience
         let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: patience)
         return try await translatingSandboxErrors {

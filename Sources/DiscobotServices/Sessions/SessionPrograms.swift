@@ -14,9 +14,11 @@ package struct SessionPrograms: Sendable {
     package typealias Target = SessionFiles.Target
 
     private let sandboxes: SandboxService
+    private let previews: PreviewService
 
-    package init(sandboxes: SandboxService) {
+    package init(sandboxes: SandboxService, previews: PreviewService) {
         self.sandboxes = sandboxes
+        self.previews = previews
     }
 
     package func services(of target: Target) async throws -> [ServiceInfo] {
@@ -30,17 +32,20 @@ package struct SessionPrograms: Sendable {
 
     /// Returns when it has ended; throws `invalidArgument` when it does not run.
     package func stopService(_ id: String, of target: Target) async throws -> ServiceResponse {
-        try await withAgent(of: target) { try await $0.stopService(id) }
+        previews.closeKeptConnections(to: id, of: target.session)
+        return try await withAgent(of: target) { try await $0.stopService(id) }
     }
 
-    /// The output of a service; only an unknown session is an error here, all else is told as an event.
-    package func serviceOutput(_ id: String, after lastEventID: String?, of target: Target) async throws
-        -> ServiceOutputFeed
-    {
+    /// Throws `notFound` for an unknown session.
+    package func requireSession(of target: Target) async throws {
         guard try await sandboxes.store.read({ try $0.session(target.session, of: target.project) }) != nil else {
             throw ServerError.notFound("Session not found")
         }
-        return ServiceOutputFeed { handle in
+    }
+
+    /// The output of a service from now on until the feed is stopped; whatever keeps it from being read is told as a piece.
+    package func serviceOutput(_ id: String, after lastEventID: String?, of target: Target) -> ServiceOutputFeed {
+        ServiceOutputFeed { handle in
             try await withAgent(of: target) { try await $0.followServiceOutput(id, after: lastEventID, handle: handle) }
         }
     }

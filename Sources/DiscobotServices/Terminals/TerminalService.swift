@@ -12,10 +12,12 @@ package import NIOCore
 package struct TerminalService: Sendable {
     private let store: Store
     private let sandboxes: SandboxService
+    private let activity: SessionActivity
 
-    package init(store: Store, sandboxes: SandboxService) {
+    package init(store: Store, sandboxes: SandboxService, activity: SessionActivity) {
         self.store = store
         self.sandboxes = sandboxes
+        self.activity = activity
     }
 
     /// Whose terminal.
@@ -84,17 +86,11 @@ package struct TerminalService: Sendable {
     @concurrent
     package func relay(_ connection: Connection, to viewer: WebSocket) async throws {
         let id = connection.target.session
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            // An open terminal keeps its sandbox.
-            group.addTask { [store] in
-                while true {
-                    try await store.write { try $0.touch(id) }
-                    try await Task.sleep(for: .seconds(60))
-                }
-            }
-            let exitCode = try await TerminalRelay.run(viewer, over: connection.tunnel.tunnel)
-            group.cancelAll()
-            if let exitCode { try await remember(connection, exitCode) }
+        await activity.touch(id)
+        let end = activity.begin(id)
+        defer { end() }
+        if let exitCode = try await TerminalRelay.run(viewer, over: connection.tunnel.tunnel) {
+            try await remember(connection, exitCode)
         }
     }
 

@@ -42,9 +42,4 @@ extension Transaction {
             """
         )
     }
-
-    /// Notes that somebody uses a session that has nothing else to do.
-    package func touch(_ id: ID<Session>) throws {
-        try execute("UPDATE sessions SET updated_at = \(Timestamp.now) WHERE id = \(id) AND status = 'ready'")
-    }
 }

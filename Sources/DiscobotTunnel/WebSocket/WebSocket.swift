@@ -119,8 +119,7 @@ package final class WebSocket: Sendable {
     package func close(_ close: WebSocketClose) {
         guard send(close) else { return }
         // Whoever waits for a message is freed by this when the peer does not answer.
-        let tunnel = tunnel
-        tunnel.eventLoop.scheduleTask(in: settings.closeTimeout) { tunnel.close() }
+        tunnel.close(in: settings.closeTimeout)
     }
 
     /// What comes next; nil when nothing does. A peer that violates the protocol is told so.

@@ -54,6 +54,16 @@ enum PreviewFixture {
                 c.sendall(ok + b'Content-Type: text/event-stream\r\n\r\ndata: 1\n\n')
                 c.recv(1)
                 open('client-gone', 'w').close()
+            elif path == '/stall':
+                c.sendall(ok + b'Content-Length: 100\r\n\r\nshort')
+                c.recv(1)
+                open('stall-gone', 'w').close()
+            elif path == '/silence':
+                open('silence-begun', 'w').close()
+                c.recv(1)
+                open('silence-gone', 'w').close()
+            elif path == '/chunks':
+                c.sendall(ok + b'Transfer-Encoding: chunked\r\n\r\n' + (b'' if line.startswith('HEAD') else b'0\r\n\r\n'))
             elif path == '/big':
                 c.sendall(ok + b'Content-Length: 50000000\r\n\r\n')
                 for i in range(500): c.sendall(bytes([i % 256]) * 100000)
@@ -78,6 +88,61 @@ enum PreviewFixture {
         s.bind(('127.0.0.1', int(os.environ['PORT']))); s.listen(64)
         print('listening', flush=True)
         while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+        """#
+
+    /// Counts its connections and says on which one it answers; `/last` closes without saying so.
+    static let keeper = #"""
+        #!/usr/bin/python3
+        #---
+        # http: 8103
+        #---
+        import http.server, os
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+            count = 0
+            def setup(self):
+                super().setup()
+                Handler.count += 1
+                self.number = Handler.count
+            def answer(self):
+                body = b'connection %d' % self.number
+                self.send_response(200)
+                self.send_header('Content-Length', str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                self.close_connection = self.close_connection or self.path == '/last'
+            do_GET = do_POST = answer
+
+        http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()
+        """#
+
+    /// Speaks TLS, with a certificate that it makes itself.
+    static let secure = #"""
+        #!/bin/sh
+        #---
+        # https: 8443
+        #---
+        dir=$(mktemp -d)
+        openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=dev -days 2 -keyout $dir/key -out $dir/cert 2>/dev/null
+        exec /usr/bin/python3 - $dir <<'END'
+        import http.server, os, ssl, sys
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+            def do_GET(self):
+                body = (self.connection.version() + ' ' + self.headers['Host']).encode()
+                self.send_response(200)
+                self.send_header('Content-Length', str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[1] + '/cert', sys.argv[1] + '/key')
+        server = http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.serve_forever()
+        END
         """#
 
     /// A script for the agent that puts a service into the working copy.

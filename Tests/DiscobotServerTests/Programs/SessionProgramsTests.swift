@@ -2,6 +2,7 @@
 
 import DiscobotTestSupport
 import Foundation
+import HTTPTypes
 import Testing
 
 /// Services and hooks of a session, over the server.
@@ -62,6 +63,23 @@ struct SessionProgramsTests {
             #expect(
                 try await fixture.client.get("/api/projects/local/sessions/unknown/services/tick/output").status == 404
             )
+        }
+    }
+
+    @Test
+    func `asking for the head of an output leaves nobody reading it`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk(Self.makeServices, in: session)
+            let path = "/api/projects/local/sessions/\(session)/services"
+            #expect(try await fixture.client.post("\(path)/tick/start", "").status == 202)
+            // More than there may be connections to a runtime at once.
+            for _ in 0..<20 {
+                let head = try await fixture.client.send(.head, "\(path)/tick/output")
+                #expect(head.status == 200)
+                #expect(head.headers["content-type"] == "text/event-stream")
+            }
+            #expect(try await fixture.client.get(path).status == 200)
         }
     }
 

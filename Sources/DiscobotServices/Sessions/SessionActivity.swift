@@ -6,8 +6,8 @@ package import Logging
 package import ServiceLifecycle
 import Synchronization
 
-/// Notes that the services of a session are in use, which keeps its sandbox from being stopped as idle.
-package final class PreviewActivity: Service, CustomStringConvertible {
+/// Notes that somebody uses a session, its services or its terminal, which keeps its sandbox from being stopped as idle.
+package final class SessionActivity: Service, CustomStringConvertible {
     private struct State {
         /// Connections that are open.
         var open: [ID<Session>: Int] = [:]
@@ -26,7 +26,7 @@ package final class PreviewActivity: Service, CustomStringConvertible {
         self.logger = logger
     }
 
-    package var description: String { "use of previews" }
+    package var description: String { "use of sessions" }
 
     /// Notes what is open every minute.
     package func run() async throws {
@@ -44,7 +44,7 @@ package final class PreviewActivity: Service, CustomStringConvertible {
     }
 
     /// At most once a minute for each session.
-    func touch(_ session: ID<Session>) async {
+    package func touch(_ session: ID<Session>) async {
         let isDue = state.withLock { state in
             let now = ContinuousClock.now
             if let last = state.noted[session], now - last < Self.interval { return false }
