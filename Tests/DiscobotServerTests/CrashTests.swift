@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// A server that is killed at any moment, as by a power button or the kernel.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct CrashTests {
     /// What must hold however often the server died: every workspace is settled, the log has no hole and no duplicate,
     /// no job is left, and nothing half done lies about.

@@ -101,15 +101,16 @@ struct ReplayFilter {
         guard let end = body.prefix(limit).firstIndex(where: { [escape, 0x07, 0x18, 0x1A, 0x9C].contains($0) }) else {
             return .unfinished
         }
-        let text = String(decoding: body[..<end], as: UTF8.self)
+        func whole(_ text: ArraySlice<UInt8>, _ end: Int) -> Sequence {
+            .whole(end: end, isQuestion: isQuestion(String(decoding: text, as: UTF8.self)))
+        }
         switch body[end] {
-        case 0x07 where isOfSystem: return .whole(end: end + 1, isQuestion: isQuestion(text))
+        case 0x07 where isOfSystem: return whole(body[..<end], end + 1)
         case escape:
             guard body.indices.contains(end + 1) else { return .unfinished }
-            return body[end + 1] == UInt8(ascii: "\\") ? .whole(end: end + 2, isQuestion: isQuestion(text)) : .none
+            return body[end + 1] == UInt8(ascii: "\\") ? whole(body[..<end], end + 2) : .none
         // The second byte of the terminator, or of some other character.
-        case 0x9C where end > body.startIndex && body[end - 1] == 0xC2:
-            return .whole(end: end + 1, isQuestion: isQuestion(text))
+        case 0x9C where end > body.startIndex && body[end - 1] == 0xC2: return whole(body[..<(end - 1)], end + 1)
         default: return .none
         }
     }

@@ -124,7 +124,7 @@ enum PreviewFixture {
         # https: 8443
         #---
         dir=$(mktemp -d)
-        openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=dev -days 2 -keyout $dir/key -out $dir/cert 2>/dev/null
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=dev -days 2 -keyout $dir/key -out $dir/cert 2>/dev/null
         exec /usr/bin/python3 - $dir <<'END'
         import http.server, os, ssl, sys
 

@@ -137,7 +137,8 @@ package struct InitializeSessionJob: JobHandler {
     private func keepCommit(_ session: Session, _ repository: GitRepository) async throws {
         guard let commit = session.workspaceCommit else { return }
         try await translatingGitErrors("prepare the workspace") {
-            try await repository.setRef(session.id.keepRef, to: commit)
+            // A git that is killed leaves a lock on the ref, which nobody could remove then.
+            try await withoutCancellation { try await repository.setRef(session.id.keepRef, to: commit) }
         }
     }
 
