@@ -39,6 +39,8 @@ final class TunnelHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // Reading by itself would never get past `read(context:)`, and a handler for TLS would count on it.
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
