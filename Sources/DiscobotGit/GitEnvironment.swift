@@ -54,6 +54,9 @@ package struct GitEnvironment: Equatable, Sendable {
         // UTF-8 without translations: messages stay English, names stay intact.
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
+        // Of repositories that are made here; whatever git's defaults become.
+        "GIT_DEFAULT_HASH": "sha1",
+        "GIT_DEFAULT_REF_FORMAT": "files",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_ATTR_NOSYSTEM": "1",
         // Nobody is there to answer. Empty (not unset) also overrules core.askPass, so a missing credential

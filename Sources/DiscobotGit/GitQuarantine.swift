@@ -39,6 +39,8 @@ package struct GitQuarantine: Sendable {
         committer: GitIdentity
     ) async throws -> GitQuarantine {
         let quarantine = GitQuarantine(directory, original, committer)
+        // A git that outlives its server would go on in the new one.
+        try await marked(directory).end()
         quarantine.discard()
         let answers = try await original.run(["rev-parse", "--show-object-format", "--git-path", "objects"]).text
             .split(separator: "\n", maxSplits: 1).map(\.trimmed)
@@ -50,6 +52,10 @@ package struct GitQuarantine: Sendable {
         return quarantine
     }
 
+    private static func marked(_ directory: String) -> MarkedProcesses {
+        MarkedProcesses("DISCOBOT_QUARANTINE", directory)
+    }
+
     private init(_ directory: String, _ original: GitCommand, _ committer: GitIdentity) {
         self.directory = directory
         let own = [
@@ -59,7 +65,9 @@ package struct GitQuarantine: Sendable {
         ]
         command = GitCommand(
             directory: directory,
-            environment: original.environment.adding(own.merging(committer.variables) { $1 }),
+            environment: original.environment.adding(
+                own.merging(committer.variables) { $1 }.merging(Self.marked(directory).mark) { $1 }
+            ),
             memoryLimit: Limit.memory
         )
     }

@@ -91,6 +91,7 @@ package struct GitWorkingRebase: Sendable {
     private var spareIndex: String { scratch + ".index" }
     private var record: String { scratch + ".move" }
     private static let ref = "refs/discobot/rebase"
+    private static let refs = [ref, ref + "-head"]
 
     /// Of all files that git knows, as they are.
     private func editedTree() async throws -> String {
@@ -116,7 +117,7 @@ package struct GitWorkingRebase: Sendable {
             move.hasEdits = true
         }
         move.newTree = try await quarantine.command.run(["rev-parse", "--verify", "\(end)^{tree}"]).line
-        try await quarantine.release([(end, Self.ref), (move.newHead, Self.ref + "-head")], to: command)
+        try await quarantine.release(Array(zip([end, move.newHead], Self.refs)), to: command)
         return nil
     }
 
@@ -154,7 +155,8 @@ package struct GitWorkingRebase: Sendable {
     }
 
     private func forget(restoringIndex: Bool = false) async throws {
-        for ref in [Self.ref, Self.ref + "-head"] { _ = try await command.run(["update-ref", "-d", ref]) }
+        // One that stays keeps a commit from being removed, and no more.
+        for ref in Self.refs { _ = try? await command.run(["update-ref", "-d", ref]) }
         // Last and at once, so that nothing stays behind, and nothing is done again.
         if restoringIndex { rename(spareIndex, index) }
         unlink(record)
@@ -196,6 +198,8 @@ extension GitWorkingRebase {
     /// either case. Nothing else may be at work there. Throws ``GitError``.
     package func settle() async throws {
         try? FileManager.default.removeItem(atPath: scratch)
+        // Also of a git that was killed before or after the change itself.
+        for name in ["packed-refs"] + Self.refs { unlink("\(gitDirectory)/\(name).lock") }
         try await settle(removesLocks: true)
     }
 
@@ -221,8 +225,11 @@ extension GitWorkingRebase {
         let paths = try await change.paths()
         // The index is written when all files are, and the branch is moved then.
         guard try await change.hasReachedIndex(paths) else {
-            try await setIndex(move.tree)
-            try await change.undo(paths)
+            // Without the copy of the index all is undone, and the index is that copy.
+            if access(spareIndex, F_OK) == 0 {
+                try await setIndex(move.tree)
+                try await change.undo(paths)
+            }
             try await forget(restoringIndex: true)
             return false
         }

@@ -6,7 +6,8 @@ package import NIOCore
 /// Has the kernel ask a peer that says nothing for long whether it is still there: one that has lost its power or its
 /// network says no farewell, and whoever waits for it would wait for ever.
 package enum KeepAlive {
-    /// A vanished peer is noticed after about two minutes.
+    /// A vanished peer is noticed after about two minutes, or where something is on its way to it, when the kernel gives
+    /// up sending that again.
     private static let options: [(level: NIOBSDSocket.OptionLevel, name: CInt, value: CInt)] = [
         (.socket, SO_KEEPALIVE, 1), (.tcp, TCP_KEEPIDLE, 60), (.tcp, TCP_KEEPINTVL, 15), (.tcp, TCP_KEEPCNT, 4),
     ]

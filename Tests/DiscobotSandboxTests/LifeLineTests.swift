@@ -36,25 +36,6 @@ struct LifeLineTests {
     }
 
     @Test
-    func `whoever can open no more files cannot tell`() async {
-        await #expect(processExitsWith: .success) {
-            try await TemporaryDirectory.with { directory in
-                let line = LifeLine(path: directory.file("alive"))
-                _ = try Self.hold(line.path)
-                let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-                var limit = rlimit()
-                try #require(getrlimit(resource, &limit) == 0)
-                var none = rlimit(rlim_cur: 0, rlim_max: limit.rlim_max)
-                try #require(setrlimit(resource, &none) == 0)
-                defer { setrlimit(resource, &limit) }
-                #expect(throws: SandboxError.self) { try line.isHeld }
-                #expect(throws: SandboxError.self) { try line.watch {} }
-                #expect(throws: SandboxError.self) { try PrivateFile.read(line.path) }
-            }
-        }
-    }
-
-    @Test
     func `what is written does not end it`() async throws {
         try await TemporaryDirectory.with { directory in
             let line = LifeLine(path: directory.file("alive"))

@@ -54,7 +54,7 @@ struct UpgradeTests {
             _ = await connection.head()
             // The table skips lines when others come and go while it is read.
             var timers: [String] = []
-            for _ in 0..<100 where timers.isEmpty { timers = try await Self.timers(port: server.port) }
+            for _ in 0..<100 where timers != ["02:"] { timers = try await Self.timers(port: server.port) }
             // A timer for such questions.
             #expect(timers == ["02:"])
         }

@@ -26,6 +26,8 @@ struct ForwardedMiddleware: RouterMiddleware {
     }
 
     private static func isOfProxy(_ name: HTTPField.Name) -> Bool {
-        name.canonicalName == "forwarded" || name.canonicalName.hasPrefix("x-forwarded-")
+        // Some services read both spellings as one.
+        let name = name.canonicalName.replacing("_", with: "-")
+        return name == "forwarded" || name == "x-real-ip" || name.hasPrefix("x-forwarded-")
     }
 }

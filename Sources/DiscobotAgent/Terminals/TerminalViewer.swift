@@ -38,6 +38,7 @@ struct TerminalViewer: Sendable {
         for await _ in wakeUps {
             var next = terminal.next(for: viewer, limit: Self.pieceSize)
             while !next.text.isEmpty {
+                if next.isBroken { replay = ReplayFilter() }
                 // The first viewer is there when a program asks, however old its question.
                 let shown = replay.pass(next.text, isOld: next.isReplay && !isFirst)
                 let text = (next.isBroken ? Self.gap : prefix) + String(decoding: shown, as: UTF8.self)

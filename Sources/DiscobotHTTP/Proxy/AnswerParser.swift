@@ -220,6 +220,8 @@ package struct AnswerParser: Sendable {
         }
         if isToHead || status == 204 || status == 304 || status == 101 {
             state = .ended
+            // Some servers send a body all the same, which would be taken for the next answer.
+            if isToHead || !codings.isEmpty || length != nil { isLast = true }
         } else if !codings.isEmpty {
             state = .chunkSize
         } else if let length {

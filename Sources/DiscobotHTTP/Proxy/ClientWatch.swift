@@ -17,6 +17,8 @@ final class ClientWatch: ChannelInboundHandler, RemovableChannelHandler, Sendabl
     private let channel: any Channel
     private let state = Mutex(State())
 
+    var isGone: Bool { state.withLock { $0.isGone } }
+
     private init(_ channel: any Channel) {
         self.channel = channel
     }

@@ -21,7 +21,7 @@ struct ProxyExchange: Sendable {
     let watch: ClientWatch
     let place: IdleTunnels.Place?
 
-    /// Nil when a kept connection turns out to be closed, so that the service knows nothing of the request.
+    /// Nil when the service has closed a kept connection instead of answering, so that it may be asked once more.
     func response(over owner: TunnelOwner, isKept: Bool) async throws -> Response? {
         watch.watch(for: owner.tunnel)
         let upload = ProxyUpload(request.body, framing, after: head, to: owner, patience: patience)
@@ -38,7 +38,8 @@ struct ProxyExchange: Sendable {
             owner.tunnel.close()
             await upload.end()
             if upload.hasExpired { throw ProxyError(.timedOut, "the service does not answer in time") }
-            if isKept, (error as? ProxyError)?.code == .noAnswer { return nil }
+            let isWanted = !watch.isGone && !Task.isShuttingDownGracefully
+            if isKept, isWanted, (error as? ProxyError)?.code == .noAnswer { return nil }
             throw error
         }
     }
@@ -77,17 +78,20 @@ struct ProxyExchange: Sendable {
                     await end(upload)
                     throw error
                 }
-                // Nothing of this exchange may close a connection that others use.
-                await end(upload)
-                if isReusable, let place { place.keep(owner) } else { owner.tunnel.close() }
+                // Nothing of this exchange may close a connection that others use, or still be written to it.
+                let isSent = await end(upload)
+                let isKept = isReusable && isSent && !Task.isShuttingDownGracefully
+                if isKept, let place { place.keep(owner) } else { owner.tunnel.close() }
                 try await writer.finish(nil)
             }
         )
     }
 
-    private func end(_ upload: ProxyUpload) async {
-        await upload.end()
+    @discardableResult
+    private func end(_ upload: ProxyUpload) async -> Bool {
+        let isSent = await upload.end()
         await watch.end()
+        return isSent
     }
 
     /// Passes the body on; whether the connection may be used again.

@@ -42,7 +42,8 @@ enum ProxyFraming: Sendable, Equatable {
 
 /// A request on its way to a service, beside the answer: a service may answer before it has read all.
 final class ProxyUpload: Sendable {
-    private let task: Task<Void, Never>
+    /// Whether the service has been sent all.
+    private let task: Task<Bool, Never>
     private let clock: ProxyClock
 
     var hasExpired: Bool { clock.hasExpired }
@@ -60,17 +61,19 @@ final class ProxyUpload: Sendable {
         task = Task {
             do {
                 try await owner.tunnel.write(head)
-                guard framing != .none else { return }
+                guard framing != .none else { return true }
                 for try await bytes in body where bytes.readableBytes > 0 {
                     clock.restart()
                     try await owner.tunnel.write(framing == .chunks ? Self.chunk(bytes) : bytes)
                 }
                 if framing == .chunks { try await owner.tunnel.write(ByteBuffer(string: "0\r\n\r\n")) }
+                return true
             } catch is CancellationError {
-                return
+                return false
             } catch {
                 // The service does not want more of it and may answer all the same, or the client is gone.
                 owner.tunnel.finish()
+                return false
             }
         }
         clock.restart()
@@ -95,11 +98,12 @@ final class ProxyUpload: Sendable {
         clock.restart()
     }
 
-    /// Returns when nobody reads the request's body any more.
-    func end() async {
+    /// Returns when nobody reads the request's body any more: whether the service has been sent all of it.
+    @discardableResult
+    func end() async -> Bool {
         clock.stop()
         task.cancel()
-        await task.value
+        return await task.value
     }
 }
 

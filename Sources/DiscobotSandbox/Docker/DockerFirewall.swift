@@ -22,8 +22,11 @@ actor DockerFirewall {
     private let logger: Logger
     /// All who need the rules wait for one attempt to set them.
     private let attempts = SharedTasks<Int, Void>()
-    /// Whether the rules have been set, or could not be, since the engine has begun to answer.
-    private var isTried = false
+    /// Whether the rules have been set since the engine has begun to answer, and else when they could not be.
+    private var isSet = false
+    private var lastFailure: ContinuousClock.Instant?
+    /// Sandboxes do not wait for another attempt each time that one starts.
+    private static let pause = Duration.seconds(60)
     /// Whether they could not be, which the log says once.
     private var isOpen = false
 
@@ -35,7 +38,8 @@ actor DockerFirewall {
     /// Sets the rules if this process may and can close the machine to what is behind that interface. It costs something
     /// once, until `renew`; where it fails, the log says so.
     func close(to interface: String) async {
-        guard !isTried, Self.isOurs(interface: interface, prefix) else { return }
+        guard !isSet, lastFailure.map({ $0 + Self.pause < .now }) ?? true, Self.isOurs(interface: interface, prefix)
+        else { return }
         // Only a caller that is cancelled does not get that far.
         try? await attempts.value(of: 0) { [self] in
             let isClosed = try await Self.close(prefix)
@@ -44,7 +48,8 @@ actor DockerFirewall {
     }
 
     private func note(_ isClosed: Bool) {
-        isTried = true
+        isSet = isClosed
+        lastFailure = isClosed ? nil : .now
         defer { isOpen = !isClosed }
         guard !isClosed, !isOpen else { return }
         logger.warning(
@@ -57,7 +62,8 @@ actor DockerFirewall {
 
     /// Sets the rules again, for networks that are there already.
     func renew(_ interfaces: [String]) async {
-        isTried = false
+        isSet = false
+        lastFailure = nil
         for interface in interfaces { await close(to: interface) }
     }
 

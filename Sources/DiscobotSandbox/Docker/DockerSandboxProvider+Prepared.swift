@@ -19,7 +19,8 @@ extension DockerSandboxProvider {
                 let known = try await client.image(name.description)
                 if let prepared = known.flatMap({ DockerPreparedImage($0, name) }) { return prepared }
                 let prepared = DockerPreparedImage(name: name.description, user: try await prepare(image, users, name))
-                try await removePrepared(except: name)
+                // Looked for again with all that may be left.
+                try? await removePrepared(except: name)
                 return prepared
             }
         }

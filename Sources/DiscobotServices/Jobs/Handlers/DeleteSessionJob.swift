@@ -32,11 +32,13 @@ package struct DeleteSessionJob: JobHandler {
 
     package func run(_ payload: Payload) async throws -> JobResult {
         // The id may have become another session's.
-        let status = try await sandboxes.store.read { try $0.session(payload.sessionId)?.status }
-        guard status == nil || status == .removing else { return { _ in } }
+        let session = try await sandboxes.store.read { try $0.session(payload.sessionId) }
+        guard session == nil || session?.status == .removing else { return { _ in } }
         try await sandboxes.remove(payload.sessionId, madeBy: payload.provider)
         if let directory = payload.repository {
-            try await git.release(payload.sessionId, payload.landing, in: directory)
+            // Others may have settled it since.
+            let landing = session == nil ? payload.landing : session?.landing
+            try await git.release(payload.sessionId, landing, in: directory)
         }
         try await directories.removeQuarantine(of: payload.sessionId, in: payload.projectId)
         return { transaction in
