@@ -4,6 +4,7 @@ import PackageDescription
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
@@ -46,6 +47,7 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
         .target(
@@ -83,7 +85,7 @@ let package = Package(
         .executableTarget(
             name: "discobot-agent",
             dependencies: [
-                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotModel", logging, serviceLifecycle,
+                "DiscobotAgent", "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", logging, serviceLifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             // Each sandbox has one. At a fixed address, where nothing is patched when it starts, with equal functions
@@ -177,7 +179,7 @@ let package = Package(
             name: "DiscobotTunnelTests",
             dependencies: [
                 "DiscobotHTTP", "DiscobotModel", "DiscobotTestSupport", "DiscobotTunnel", hummingbird, httpTypes,
-                logging, nioCore, nioHTTP1, nioPosix, serviceLifecycle, subprocess,
+                logging, nioCore, nioEmbedded, nioHTTP1, nioPosix, serviceLifecycle, subprocess,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotHTTP
 import DiscobotSandbox
 import DiscobotServices
 package import DiscobotStore
@@ -44,7 +45,7 @@ package struct TestServer: Sendable {
         logger.logLevel = .critical
         let (ports, continuation) = AsyncStream.makeStream(of: Int.self)
         let server = try await Server.build(options, logger: logger) { continuation.yield($0) }
-        let group = ServiceGroup(configuration: .init(services: server.services, logger: logger))
+        let group = ServiceGroup(configuration: .init(named: server.services, logger: logger))
         return try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
                 defer { continuation.finish() }

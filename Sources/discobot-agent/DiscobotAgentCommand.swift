@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotAgent
+import DiscobotHTTP
 import DiscobotModel
 import Glibc
 import Logging
@@ -43,7 +44,7 @@ struct DiscobotAgentCommand {
         do {
             let runtime = try AgentRuntime(try AgentOptions(environment: environment), logger: logger)
             var configuration = ServiceGroupConfiguration(
-                services: runtime.services,
+                named: runtime.services,
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             )

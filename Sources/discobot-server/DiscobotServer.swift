@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import DiscobotHTTP
 import DiscobotModel
 import DiscobotStore
 import Foundation
@@ -37,7 +38,7 @@ struct Serve: AsyncParsableCommand {
             logger.logLevel = options.logLevel
             let server = try await Server.build(options, logger: logger)
             var configuration = ServiceGroupConfiguration(
-                services: server.services,
+                named: server.services,
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             )
