@@ -118,7 +118,9 @@ struct SandboxSocketTests {
             let id = ID<Session>.random()
             try await provider.create(try kind.specification(id, directory))
             try await provider.start(id)
-            let agent = AgentClient(endpoint: try await provider.endpoint(of: id), secret: .random())
+            let endpoint = try await provider.endpoint(of: id)
+            let agent = AgentClient(endpoint: endpoint, secret: .random())
+            let connections = AgentConnections.to(endpoint)
             var message: String?
             while message != "the sandbox has replaced its socket" {
                 let error = await #expect(throws: AgentError.self) { _ = try await agent.health() }
@@ -127,6 +129,10 @@ struct SandboxSocketTests {
             try await provider.remove(id, keepingData: false)
             try await provider.removeCache(of: "local")
             #expect(try directory.contents("sandboxes/run") == [])
+            // Its connections end with it, and what is remembered for them.
+            guard case .sandboxSocket(let socket) = endpoint else { return }
+            #expect(AgentConnections.to(endpoint).usual !== connections.usual)
+            await AgentConnections.end(socket)
         }
     }
 }

@@ -13,10 +13,11 @@ package struct AgentClient: Sendable {
     let endpoint: AgentEndpoint
     let secret: AgentSecret
     private let baseURL: String
-    private let http: HTTPClient
+    /// Asked for with each call, as clients of sandboxes that are gone must not bring them back.
+    private let http: @Sendable () -> HTTPClient
 
     package init(endpoint: AgentEndpoint, secret: AgentSecret) {
-        self.init(endpoint, secret, Self.shared)
+        self.init(endpoint, secret) { AgentConnections.to(endpoint).usual }
     }
 
     /// Runs `body` with a client that has its own connections, and takes an agent that sends nothing for `silence` for
@@ -27,10 +28,10 @@ package struct AgentClient: Sendable {
         silence: Duration,
         _ body: (AgentClient) async throws -> Value
     ) async throws -> Value {
-        let http = makeHTTP(silence: TimeAmount(silence))
+        let http = AgentConnections.makeClient(silence: TimeAmount(silence))
         let result: Result<Value, any Error>
         do {
-            result = .success(try await body(AgentClient(endpoint, secret, http)))
+            result = .success(try await body(AgentClient(endpoint, secret) { http }))
         } catch {
             result = .failure(error)
         }
@@ -38,7 +39,7 @@ package struct AgentClient: Sendable {
         return try result.get()
     }
 
-    private init(_ endpoint: AgentEndpoint, _ secret: AgentSecret, _ http: HTTPClient) {
+    private init(_ endpoint: AgentEndpoint, _ secret: AgentSecret, _ http: @escaping @Sendable () -> HTTPClient) {
         baseURL =
             switch endpoint.address {
             case .unixSocket(let path): "http+unix://\(path.percentEncoded)"
@@ -205,11 +206,11 @@ package struct AgentClient: Sendable {
     func execute(_ request: HTTPClientRequest, deadline: NIODeadline) async throws -> HTTPClientResponse {
         try await takeSocket()
         do {
-            return try await http.execute(request, deadline: deadline)
+            return try await http().execute(request, deadline: deadline)
         } catch let error as CancellationError {
             throw error
         } catch {
-            throw Self.unreachable(error, otherwise: "the sandbox's agent does not answer")
+            throw Self.unreachable(error, otherwise: Self.silent.message)
         }
     }
 
@@ -221,25 +222,16 @@ package struct AgentClient: Sendable {
         } catch let error as SandboxError {
             throw AgentError(.unreachable, error.message, cause: error)
         }
+        // A look takes a hundredth of what it takes to try, and who waits for a runtime to begin looks often.
+        guard socket.isThere else { throw Self.silent }
     }
 
-    /// An agent sends something every 15 seconds, so a silent one is dead.
-    private static let shared = makeHTTP(silence: .seconds(45))
-    /// For calls that are answered when long work is done; they have limits of their own.
-    private static let patient = makeHTTP(silence: .seconds(1_800))
+    private static let silent = AgentError(.unreachable, "the sandbox's agent does not answer")
 
     /// For calls during which an agent may say nothing for long.
-    var patient: AgentClient { AgentClient(endpoint, secret, Self.patient) }
-
-    private static func makeHTTP(silence: TimeAmount) -> HTTPClient {
-        var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(5), read: silence))
-        // A session's turn, and beside it cancelling, questions and files.
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 16
-        // Whoever asks has its own way of trying again.
-        configuration.connectionPool.retryConnectionEstablishment = false
-        // A sandbox must not lead the server elsewhere.
-        configuration.redirectConfiguration = .disallow
-        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    var patient: AgentClient {
+        let endpoint = endpoint
+        return AgentClient(endpoint, secret) { AgentConnections.to(endpoint).patient }
     }
 }
 

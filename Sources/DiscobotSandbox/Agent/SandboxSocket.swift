@@ -44,6 +44,7 @@ package struct SandboxSocket: Sendable, Equatable {
 
     /// Removes everything of a sandbox that does not run.
     func remove() async throws {
+        await AgentConnections.end(self)
         try await alone {
             for path in [made, held, path] { unlink(path) }
             for path in [nextDirectory, directory] where rmdir(path) != 0 { try await PrivateFile.removeTree(path) }
@@ -54,13 +55,19 @@ package struct SandboxSocket: Sendable, Equatable {
         try await Self.queue.run(ID(rawValue: path), body)
     }
 
+    /// Whether there is anything to connect to.
+    var isThere: Bool { PrivateFile.exists(path) }
+
     private var isNew: Bool { PrivateFile.exists(made) || PrivateFile.exists(held) }
 
     private func hold() throws {
         guard PrivateFile.exists(made) else { return }
         unlink(held)
         // Of a symbolic link, this takes the link itself.
-        guard link(made, held) == 0 || errno == ENOENT else { throw Self.replaced }
+        guard link(made, held) == 0 || errno == ENOENT else {
+            // Directories have no second names.
+            throw errno == EPERM ? Self.replaced : Self.failure("take", made)
+        }
         var status = stat()
         guard lstat(held, &status) != 0 || status.st_mode & S_IFMT == S_IFSOCK else {
             unlink(held)

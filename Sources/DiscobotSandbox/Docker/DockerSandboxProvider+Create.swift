@@ -37,8 +37,14 @@ extension DockerSandboxProvider {
             if canGoOn(container, as: plan, session) { return }
             try await end(container, specification.sessionID)
         }
-        try prepare(session, conditions.users)
-        try await make(plan)
+        do {
+            try await make(plan, session)
+        } catch let error as DockerError where error.isNotFound {
+            // Somebody has removed the prepared image.
+            await preparedImages.forget()
+            let conditions = try await self.conditions(specification.network)
+            try await make(try await self.plan(specification, session, conditions), session)
+        }
     }
 
     /// Whether a container that has ended in order is the one that would be made. With a root that can be written it is
@@ -93,17 +99,6 @@ extension DockerSandboxProvider {
         )
     }
 
-    private func make(_ plan: DockerContainerPlan) async throws {
-        do {
-            try await create(plan)
-        } catch let error as DockerError where error.isNotFound {
-            // Somebody has removed the prepared image.
-            await preparedImages.forget()
-            _ = try await conditions(plan.specification.network)
-            try await create(plan)
-        }
-    }
-
     /// Engines refuse such a limit where their storage cannot keep it.
     private static func limitingDisk<Value>(to megabytes: Int?, _ body: () async throws -> Value) async throws -> Value
     {
@@ -119,7 +114,8 @@ extension DockerSandboxProvider {
         }
     }
 
-    private func create(_ plan: DockerContainerPlan) async throws {
+    private func make(_ plan: DockerContainerPlan, _ session: LocalSessionFiles) async throws {
+        try prepare(session, plan.users)
         try await Self.limitingDisk(to: plan.specification.limits.diskMegabytes) {
             let name = DockerName.container(plan.specification.sessionID)
             guard plan.specification.network == .internet, configuration.network == nil else {

@@ -7,12 +7,20 @@ extension DockerSandboxProvider {
     /// To be raised with each change of what is put into it.
     private static let version = 1
     private static let type = "prepared"
+    /// What the places of a sandbox's data and cache are below.
+    private static let root = ".data"
 
     /// Has the sandbox's user in its accounts, and places for data and cache that this user can write. It is made when the
     /// engine does not have it. Throws `SandboxError` or `DockerError`.
     ///
     /// - Parameter users: nil when the image is used as it is.
     func prepared(_ image: DockerImage, for users: DockerUsers?) async throws -> DockerPreparedImage {
+        guard users == nil || !image.hasVolume(at: "/" + Self.root) else {
+            // The data would not be in the sandbox's own volume, and nothing of it would belong to the user.
+            let reason =
+                "the image \(configuration.image) has a volume in /\(Self.root), where sandboxes keep their data"
+            throw SandboxError(.invalidImage, "\(reason); make it without")
+        }
         let name = try preparedName(image, users)
         return try await preparedImages.image(name.description) {
             try await queue.run(Self.lookQueue) {
@@ -60,9 +68,9 @@ extension DockerSandboxProvider {
         let isForeign = users?.namespace != nil
         let (owner, mode) = isForeign ? (DockerUser.root, 0o777) : (user, 0o700)
         // An image that is used as it is may keep something there.
-        let root = DockerTar.Entry(path: ".data", mode: 0o755, owner: users == nil ? user : .root)
-        let own = [".data/agent"] + (configuration.isCacheEnabled ? [".data/cache"] : [])
-        return [root] + own.map { DockerTar.Entry(path: $0, mode: mode, owner: owner) }
+        let root = DockerTar.Entry(path: Self.root, mode: 0o755, owner: users == nil ? user : .root)
+        let own = ["agent"] + (configuration.isCacheEnabled ? ["cache"] : [])
+        return [root] + own.map { DockerTar.Entry(path: "\(Self.root)/\($0)", mode: mode, owner: owner) }
     }
 
     private func accounts(in container: String) async throws -> DockerAccounts {
@@ -108,11 +116,16 @@ extension DockerSandboxProvider {
     /// There is one such container at a time. No session has this for its id.
     static let lookQueue: ID<Session> = "look/"
 
-    /// Removes those of earlier images that no container has any more.
+    /// Removes those of earlier images that no container has any more; none is made meanwhile.
     func removePrepared() async throws {
-        guard let image = try await images.current() else { return try await removePrepared(except: nil) }
+        try await queue.run(Self.lookQueue) { try await removePrepared(except: try await preparedName()) }
+    }
+
+    /// Nil when the engine does not have the image.
+    private func preparedName() async throws -> ImageReference? {
+        guard let image = try await images.current() else { return nil }
         let users = hasOwnAgent(image) ? nil : DockerUsers(of: try await client.info())
-        try await removePrepared(except: try preparedName(image, users))
+        return try preparedName(image, users)
     }
 
     private func removePrepared(except name: ImageReference?) async throws {

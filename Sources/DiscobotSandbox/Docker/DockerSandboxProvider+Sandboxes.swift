@@ -26,9 +26,14 @@ extension DockerSandboxProvider {
         feed.publish(id)
     }
 
+    /// What only some containers at a time go through. No session has this for its id.
+    private static let starts: ID<Session> = "starts/"
+
     private func start(_ container: DockerContainer) async throws {
+        // More at once would take each other's processors, and none be ready before all are.
+        let limit = try await 2 * client.info().processors
         do {
-            try await client.startContainer(container.id)
+            try await queue.run(Self.starts, atMost: limit) { try await client.startContainer(container.id) }
         } catch let error as DockerError where error.isRefusal {
             // One that has run and cannot again is made anew by the next attempt.
             if container.hasEnded { try? await client.removeContainer(container.id) }

@@ -16,7 +16,8 @@ struct DockerFirewallTests {
     /// something on port 9418, as has the engine's machine. Prints what is to be ended.
     private static let surroundings = #"""
         exec 2>/dev/null
-        listen='git daemon --reuseaddr --base-path=/tmp'
+        # Ends by itself after a test that has failed, a little before the suite's time is up.
+        listen="exec timeout 170 $(git --exec-path)/git-daemon --reuseaddr --base-path=/tmp"
         unshare --net sh -c "ip link set lo up; $listen" >/dev/null & far=$!
         until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
         ip link add near type veth peer name far netns $far
@@ -24,7 +25,7 @@ struct DockerFirewallTests {
         nsenter --net=/proc/$far/ns/net sh -c 'ip addr add 192.0.2.2/24 dev far; ip link set far up
             ip addr add 198.51.100.1/32 dev lo; ip addr add 169.254.169.254/32 dev lo'
         ip route add 198.51.100.1 via 192.0.2.2; ip route add 169.254.169.254 via 192.0.2.2
-        $listen >/dev/null &
+        sh -c "$listen" >/dev/null &
         echo $far $!
         """#
 

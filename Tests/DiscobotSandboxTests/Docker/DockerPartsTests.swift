@@ -148,7 +148,8 @@ struct DockerPartsTests {
         }
     }
 
-    @Test func `another passage than the usual one is tried again later`() async throws {
+    @Test(.timeLimit(.minutes(1)))
+    func `another passage than the usual one is tried again later`() async throws {
         try await TemporaryDirectory.with { directory in
             let passages = DockerPassages(path: directory.file("passage"), lifetime: .zero)
             #expect(try await passages.passage(of: "engine") { .port } == .port)

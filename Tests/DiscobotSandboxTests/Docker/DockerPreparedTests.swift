@@ -147,6 +147,23 @@ struct DockerPreparedTests {
         }
     }
 
+    @Test(arguments: kinds, ["/.data", "/.data/agent"])
+    func `a volume of the image where data would be is said`(kind: DockerEngine.Kind, path: String) async throws {
+        let engine = try await DockerEngine.shared(kind)
+        let image = newName()
+        try await build(image, ["VOLUME \(path)"], on: engine)
+        try await DockerFixture.with(engine: engine) {
+            $0.image = image
+        } _: { fixture in
+            let id = ID<Session>.random()
+            let error = await #expect(throws: SandboxError.self) { try await fixture.create(id) }
+            #expect(error?.code == .invalidImage)
+            #expect(error?.message.contains("has a volume in /.data") == true)
+            try await fixture.provider.remove(id, keepingData: false)
+        }
+        try await engine.docker("rmi", "-f", image)
+    }
+
     @Test func `where the engine has other users, the sandbox's user can write all the same`() async throws {
         let engine = try await DockerEngine.start(
             prepare: #"""

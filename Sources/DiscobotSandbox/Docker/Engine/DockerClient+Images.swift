@@ -13,12 +13,14 @@ struct DockerImage: Decodable, Sendable {
         let labels: [String: String]?
         let entrypoint: [String]?
         let command: [String]?
+        let volumes: [String: JSONValue]?
 
         private enum CodingKeys: String, CodingKey {
             case user = "User"
             case labels = "Labels"
             case entrypoint = "Entrypoint"
             case command = "Cmd"
+            case volumes = "Volumes"
         }
     }
 
@@ -31,6 +33,10 @@ struct DockerImage: Decodable, Sendable {
     }
 
     func label(_ name: String) -> String? { settings?.labels?[name] }
+    /// Whether its containers get a volume there, or below, of their own accord.
+    func hasVolume(at path: String) -> Bool {
+        settings?.volumes?.keys.contains { $0 == path || $0.hasPrefix(path + "/") } == true
+    }
     /// Whether it says what its containers run.
     var hasProgram: Bool { !(settings?.entrypoint ?? []).isEmpty || !(settings?.command ?? []).isEmpty }
 }

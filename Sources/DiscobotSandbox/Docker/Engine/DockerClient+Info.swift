@@ -14,6 +14,7 @@ struct DockerInfo: Decodable, Sendable, Equatable {
     let securityOptions: [String]
     /// What can run containers, by name.
     let runtimes: Set<String>
+    let processors: Int
     /// Of Podman alone.
     let buildahVersion: String?
 
@@ -23,6 +24,7 @@ struct DockerInfo: Decodable, Sendable, Equatable {
         case version = "ServerVersion"
         case securityOptions = "SecurityOptions"
         case runtimes = "Runtimes"
+        case processors = "NCPU"
         case buildahVersion = "BuildahVersion"
     }
 
@@ -33,6 +35,7 @@ struct DockerInfo: Decodable, Sendable, Equatable {
         version = try values.decodeIfPresent(String.self, forKey: .version)
         securityOptions = try values.decodeIfPresent([String].self, forKey: .securityOptions) ?? []
         runtimes = Set(try values.decodeIfPresent([String: JSONValue].self, forKey: .runtimes)?.keys.map { $0 } ?? [])
+        processors = max(1, try values.decodeIfPresent(Int.self, forKey: .processors) ?? 1)
         buildahVersion = try values.decodeIfPresent(String.self, forKey: .buildahVersion)
     }
 
