@@ -4,8 +4,8 @@ import FoundationEssentials
 
 /// Brings commits from a quarantine into a repository, and its branch and working tree to them.
 ///
-/// Until ``advance(_:)`` only objects and hidden refs are added. That is one git process, which refuses before it changes
-/// anything, and outlives a killed server. What a killed git leaves half done is found and undone by
+/// Until ``advance(_:)`` only objects are added, and the caller's hidden refs. That is one git process, which refuses
+/// before it changes anything, and outlives a killed server. What a killed git leaves half done is found and undone by
 /// ``settle(_:removesLocks:)``.
 package struct GitLanding: Sendable {
     /// From which commit to which.
@@ -37,9 +37,9 @@ package struct GitLanding: Sendable {
         }
     }
 
-    /// Copies commits out of a quarantine and has refs below `refs/discobot/` keep them.
-    package func adopt(_ commits: [(commit: String, ref: String)], from quarantine: GitQuarantine) async throws {
-        try await quarantine.release(commits, to: command)
+    /// Copies commits out of a quarantine. Git removes them in two weeks unless a ref keeps them.
+    package func adopt(_ commits: [String], from quarantine: GitQuarantine) async throws {
+        try await quarantine.release(commits.map { ($0, nil) }, to: command)
     }
 
     /// Which of the commits the repository has.

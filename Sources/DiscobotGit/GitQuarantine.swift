@@ -109,12 +109,12 @@ package struct GitQuarantine: Sendable {
         try? FileManager.default.removeItem(atPath: packFile)
     }
 
-    /// Copies commits into a repository, where refs keep them.
-    func release(_ commits: [(commit: String, ref: String)], to target: GitCommand) async throws {
+    /// Copies commits into a repository, where refs keep them if there are any.
+    func release(_ commits: [(commit: String, ref: String?)], to target: GitCommand) async throws {
         let names = commits.indices.map { "refs/heads/release\($0)" }
         let updates = zip(names, commits).map { "update \($0) \($1.commit)\n" }.joined()
         _ = try await command.run(["update-ref", "--stdin"], input: Array(updates.utf8))
-        let refspecs = zip(names, commits).map { "+\($0):\($1.ref)" }
+        let refspecs = zip(names, commits).map { name, entry in entry.ref.map { "+\(name):\($0)" } ?? name }
         _ = try await target.run(
             [
                 "-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-prune",

@@ -80,7 +80,7 @@ struct GitQuarantineTests {
                 return
             }
             let landing = GitLanding(repository)
-            try await landing.adopt([(commit, "refs/discobot/landing/x")], from: quarantine)
+            try await landing.adopt([commit], from: quarantine)
             let format = "log --format='%an|%ae|%ad|%B' --date=raw"
             let moved = try await fixture.shell("git -C workspace \(format) HEAD..\(commit)")
             #expect(try await moved == fixture.shell("git -C session \(format) \(base)..HEAD"))
@@ -104,7 +104,7 @@ struct GitQuarantineTests {
                 Issue.record("conflicts")
                 return
             }
-            try await GitLanding(repository).adopt([(commit, "refs/discobot/x")], from: quarantine)
+            try await GitLanding(repository).adopt([commit], from: quarantine)
             #expect(try await repository.git("log", "--format=%s", "HEAD..\(commit)") == "two")
         }
     }
@@ -258,7 +258,7 @@ struct GitQuarantineTests {
                 Issue.record("conflicts")
                 return
             }
-            try await GitLanding(repository).adopt([(commit, "refs/discobot/x")], from: quarantine)
+            try await GitLanding(repository).adopt([commit], from: quarantine)
             #expect(try await repository.git("rev-list", "--count", "HEAD..\(commit)") == "1000")
         }
     }

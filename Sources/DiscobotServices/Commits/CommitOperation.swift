@@ -32,9 +32,7 @@ struct CommitOperation: Sendable {
     @discardableResult
     func change(_ edit: @escaping @Sendable (inout Session) -> Void) async throws -> Session {
         try await store.write { transaction in
-            guard let changed = try change(in: transaction, edit) else {
-                throw ServerError.notFound("Session not found")
-            }
+            guard let changed = try change(in: transaction, edit) else { throw Self.notFound }
             return changed
         }
     }
@@ -53,12 +51,24 @@ struct CommitOperation: Sendable {
         return session
     }
 
+    /// Has git keep commits by refs of the session, while nobody else changes the workspace: the removal of the session,
+    /// which takes them away, is then over or yet to come. Throws `notFound` when nobody wants that any more.
+    func keep(_ commits: [String: String], in repository: GitRepository) async throws {
+        guard try await current() != nil else { throw Self.notFound }
+        // A git that is killed leaves a lock on the ref, which nobody could remove then.
+        try await withoutCancellation {
+            for (ref, commit) in commits { try await repository.setRef(ref, to: commit) }
+        }
+    }
+
     func fail(_ reason: String, in transaction: Transaction) throws {
         try change(in: transaction) { session in
             session.commitStatus = .failed
             session.commitError = reason
         }
     }
+
+    private static let notFound = ServerError.notFound("Session not found")
 }
 
 extension ServerError {

@@ -43,13 +43,21 @@ package struct CommitService: Sendable {
         of project: ID<Project>,
         _ enqueue: @escaping @Sendable (inout Session, Transaction) throws -> Void
     ) async throws {
-        let workspace = try await store.read { try Self.session(id, of: project, $0).workspaceID }
-        let head = try await git.resolve(.init(workspace: workspace, project: project), ref: "HEAD")
-        guard let head else {
+        let before = try await store.read { try Self.session(id, of: project, $0) }
+        let target = GitService.Target(workspace: before.workspaceID, project: project)
+        // What is left of an earlier request would pass for the end of this one.
+        if before.landing != nil {
+            try await git.change(target, "finish the last commit") { _ in }
+            try await git.recordHead(target)
+        }
+        guard let head = try await git.resolve(target, ref: "HEAD") else {
             throw ServerError(.operationFailed, "Failed to initiate session commit: the workspace has no commit yet")
         }
         try await store.write { transaction in
             var session = try Self.session(id, of: project, transaction)
+            guard session.landing == nil else {
+                throw ServerError(.unavailable, "the session's last commit is still under way; try again")
+            }
             session.baseCommit = head
             session.commitError = nil
             session.commitStatus = .pending

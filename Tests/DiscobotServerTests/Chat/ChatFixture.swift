@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotStore
 import DiscobotTestSupport
 import Foundation
 import Synchronization
@@ -101,6 +102,15 @@ final class ChatFixture: Sendable {
     func restartServer() async throws {
         server.kill()
         try await startServer()
+    }
+
+    /// Runs `body` with the store of the server, which must not run.
+    func withStore<Value: Sendable>(_ body: (Store) async throws -> Value) async throws -> Value {
+        let store = try await Store(try await SQLiteDatabase(path: directory.file("data/discobot.db")))
+        let result: Result<Value, any Error>
+        do { result = .success(try await body(store)) } catch { result = .failure(error) }
+        await store.close()
+        return try result.get()
     }
 
     /// The id of a session that does not exist yet; its first message makes it.

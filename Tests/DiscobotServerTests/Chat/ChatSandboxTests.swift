@@ -87,11 +87,10 @@ struct ChatSandboxTests {
 
     /// Removes a session's row while no server runs.
     private static func deleteRow(of session: String, _ fixture: ChatFixture) async throws {
-        let path = fixture.directory.file("data/discobot.db")
-        let store = try await Store(try await SQLiteDatabase(path: path))
-        let isDeleted = try await store.write { try $0.deleteSession(ID(rawValue: session)) }
+        let isDeleted = try await fixture.withStore { store in
+            try await store.write { try $0.deleteSession(ID(rawValue: session)) }
+        }
         #expect(isDeleted)
-        await store.close()
     }
 
     @Test

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
+import DiscobotStore
 import DiscobotTestSupport
 import Foundation
 import HTTPTypes
@@ -103,6 +105,34 @@ struct CommitFaultTests {
             try await fixture.startServer()
             try await fixture.client.removeSession(session)
             #expect(!fixture.directory.exists("data/workspaces/local/commits"))
+        }
+    }
+
+    @Test
+    func `what an earlier request has left open does not pass for the end of the next`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk(SessionCommitTests.commitOne, in: session)
+            let base = try await fixture.git("rev-parse HEAD")
+            #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
+            let head = try await fixture.git("rev-parse HEAD")
+            fixture.server.kill()
+            // As if nobody had seen the end of it, and it had been given up.
+            try await fixture.withStore { store in
+                try await store.write { transaction in
+                    var row = try #require(try transaction.session(ID(rawValue: session)))
+                    row.landing = CommitLanding(from: base, to: head, session: try #require(row.landedCommit))
+                    (row.landedCommit, row.appliedCommit, row.commitStatus) = (nil, nil, .failed)
+                    try transaction.update(row)
+                }
+            }
+            try await fixture.startServer()
+            _ = try await fixture.talk(
+                "echo b > B; git add B; git -c user.name=A -c user.email=a@x commit -qm B",
+                in: session
+            )
+            #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
+            #expect(try await fixture.git("log --format=%s; git status --porcelain") == "B\nAdd one\nFirst")
         }
     }
 

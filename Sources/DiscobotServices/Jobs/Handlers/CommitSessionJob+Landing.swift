@@ -63,7 +63,7 @@ extension CommitSessionJob {
         }
         let moved = try await replay(range, to: workspace, in: quarantine)
         try await quarantine.checkChange(from: workspace, to: moved)
-        try await git.adopt([(moved, session.id.landingRef), (head, session.id.landedRef)], from: quarantine)
+        try await git.adopt([moved, head], from: quarantine)
         return CommitLanding(from: workspace, to: moved, session: head)
     }
 
@@ -83,6 +83,8 @@ extension CommitSessionJob {
     /// Moves the workspace, while nobody else changes it. False when it has moved meanwhile.
     private func apply(_ landing: CommitLanding, _ repository: GitRepository, _ payload: Payload) async throws -> Bool {
         guard try await repository.headCommit() == landing.from else { return false }
+        let id = payload.sessionId
+        try await operation(payload).keep([id.landingRef: landing.to, id.landedRef: landing.session], in: repository)
         if landing.to != landing.from {
             let git = GitLanding(repository)
             let obstacles = try await git.obstacles(to: landing.step)

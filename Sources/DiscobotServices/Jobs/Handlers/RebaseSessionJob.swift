@@ -59,7 +59,9 @@ package struct RebaseSessionJob: JobHandler {
         }
         let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: .seconds(600))
         // Before the session needs it: the workspace may move on.
-        try await git.change(target, "keep the commit") { try await $0.setRef(session.id.landingRef, to: head) }
+        try await git.change(target, "keep the commit") { repository in
+            try await operation(payload).keep([session.id.landingRef: head], in: repository)
+        }
         // Only now: that may have told what became of an earlier landing.
         let landed = [try await operation(payload).current()?.landedCommit].compactMap(\.self)
         let answer = try await translatingSandboxErrors {
@@ -73,7 +75,7 @@ package struct RebaseSessionJob: JobHandler {
             )
         }
         try await git.change(target, "keep the commit") { repository in
-            try await repository.setRef(session.id.keepRef, to: head)
+            try await operation(payload).keep([session.id.keepRef: head], in: repository)
             try await repository.removeRef(session.id.landingRef)
         }
         return head
