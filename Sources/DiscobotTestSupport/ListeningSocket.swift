@@ -66,6 +66,12 @@ package struct ListeningSocket: Sendable {
             }
         }
 
+        /// Little, which the kernel takes at once.
+        package func send(_ text: String) {
+            let bytes = Array(text.utf8)
+            _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        }
+
         package func close() {
             Glibc.close(descriptor)
         }

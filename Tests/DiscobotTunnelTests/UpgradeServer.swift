@@ -79,7 +79,24 @@ struct UpgradeServer: Sendable {
                 try await echo(tunnel)
             }
         }
+        router.get("proxy/:port/:milliseconds") { (request: Request, context: AppRequestContext) -> Response in
+            try await proxied(request, context)
+        }
         return router
+    }
+
+    /// What a service on another port says, or what is wrong with it.
+    private static func proxied(_ request: Request, _ context: AppRequestContext) async throws -> Response {
+        let port = try context.parameters.require("port", as: Int.self)
+        var proxy = ReverseProxy(path: "/", headers: ProxyHeaders())
+        proxy.patience = .milliseconds(try context.parameters.require("milliseconds", as: Int64.self))
+        do {
+            return try await proxy.response(to: request, on: context.channel) {
+                TunnelOwner(try await .connect(host: "127.0.0.1", port: port, on: context.channel.eventLoop))
+            }
+        } catch let error as ProxyError {
+            return Response(status: .badGateway, body: ResponseBody(byteBuffer: ByteBuffer(string: error.message)))
+        }
     }
 }
 

@@ -58,7 +58,6 @@ struct Preview: Sendable {
 
     /// As long as the answer goes on, the session is in use.
     private func keepInUse(_ session: Session, _ response: inout Response) {
-        guard response.body.contentLength == nil else { return }
         let body = response.body
         let activity = previews.activity
         response.body = ResponseBody(contentLength: nil) { writer in

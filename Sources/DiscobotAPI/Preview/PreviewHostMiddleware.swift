@@ -7,9 +7,7 @@ import Hummingbird
 
 /// Hands requests for `<session>-svc-<service>.<host>` to that service, before anything of the API sees them.
 ///
-/// Such a host is an origin of its own to browsers, for each service of each session. The name comes from `Host`;
-/// `X-Forwarded-Host`, which only comes from proxies that are trusted, is only looked at where `Host` names no service:
-/// proxies pass on what a service's page sets on requests to its own host, which would read others' that way.
+/// Such a host is an origin of its own to browsers, for each service of each session.
 struct PreviewHostMiddleware: RouterMiddleware {
     typealias Context = AppRequestContext
 
@@ -21,10 +19,9 @@ struct PreviewHostMiddleware: RouterMiddleware {
         context: AppRequestContext,
         next: @concurrent (Request, AppRequestContext) async throws -> Response
     ) async throws -> Response {
-        let forwarded = HTTPField.Name("X-Forwarded-Host").flatMap { request.headers[$0] }
-        let hosts = [request.head.authority, forwarded].compactMap(\.self)
-        guard let host = hosts.first(where: { PreviewLabel(host: $0) != nil }), let label = PreviewLabel(host: host)
-        else { return try await next(request, context) }
+        guard let host = request.head.authority, let label = PreviewLabel(host: host) else {
+            return try await next(request, context)
+        }
         guard isAllowed(request, host) else {
             return try .json(ErrorBody("requests from this origin are not allowed"), status: .forbidden)
         }

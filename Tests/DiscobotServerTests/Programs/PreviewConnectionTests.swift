@@ -83,6 +83,39 @@ struct PreviewConnectionTests {
     }
 
     @Test
+    func `behind a proxy that changes the host, pages and links have the one of the browser`() async throws {
+        let origins = "https://previews.example https://*.previews.example http://lan.example:8443"
+        let setting = ChatFixture.Setting(environment: ["CORS_ORIGINS": origins.replacing(" ", with: ",")])
+        try await ChatFixture.with(setting) { fixture in
+            let session = try await fixture.session(with: Self.services)
+            let host = "\(session)-svc-mirror.previews.example"
+            // What was there before may be anybody's.
+            let forwarded = ["X-Forwarded-Host": "evil.example, \(host)", "X-Forwarded-Proto": "https"]
+            let seen = try await fixture.client.send(.get, "/head", headers: forwarded)
+            #expect(seen.json["line"].string == "GET /head HTTP/1.1")
+            let head = seen.json["head"].list.compactMap(\.string)
+            for line in ["Host: \(host)", "X-Forwarded-Host: \(host)", "X-Forwarded-Proto: https"] {
+                #expect(head.contains(line), "\(line)")
+            }
+            let path = "/api/projects/local/sessions/\(session)/services"
+            let link = { (headers: [String: String]) async throws -> String? in
+                let answer = try await fixture.client.send(.get, path, headers: headers)
+                return answer.json["services"].list.first?["previewUrl"].string ?? "\(answer.status)"
+            }
+            let outside = ["X-Forwarded-Host": "previews.example", "X-Forwarded-Proto": "https"]
+            #expect(try await link(outside) == "https://\(host)/head")
+            let kept = ["Host": "lan.example:8443", "X-Forwarded-Host": "lan.example"]
+            #expect(try await link(kept) == "http://\(session)-svc-mirror.lan.example:8443/head")
+            let own = "http://\(session)-svc-mirror.localhost:\(fixture.port)/head"
+            #expect(try await link(["X-Forwarded-Host": "a b/c"]) == own)
+            // No name that leads here by whatever way makes a page one of this server's.
+            #expect(try await link(["Host": "evil.example", "X-Forwarded-Host": "localhost"]) == "421")
+            #expect(try await link(["X-Forwarded-Host": "evil.example"]) == "421")
+            #expect(try await link(["X-Forwarded-Host": "\(session)-svc-mirror.evil.example"]) == "421")
+        }
+    }
+
+    @Test
     func `only a proxy that is trusted says where a request comes from`() async throws {
         let setting = ChatFixture.Setting(environment: ["TRUSTED_PROXIES": "none"])
         try await ChatFixture.with(setting) { fixture in
