@@ -9,21 +9,26 @@ import Testing
 /// The commits of a runtime's working copy, and their way onto others.
 @Suite(.timeLimit(.minutes(3)))
 struct AgentCommitsTests {
+    /// Runs scripts in the working copy of a runtime.
+    private static func shell(in directory: TemporaryDirectory) -> (String) async throws -> String {
+        { script in
+            try await Shell.run(
+                """
+                export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+                cd "$0"; \(script)
+                """,
+                directory.file("data/workspace")
+            ).trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+    }
+
     /// Runs `body` with a runtime and a shell for its working copy.
     private func with(
         _ script: String = "true",
         _ body: (AgentRuntimeProcess, TemporaryDirectory, (String) async throws -> String) async throws -> Void
     ) async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
-            let shell = { (script: String) async throws -> String in
-                try await Shell.run(
-                    """
-                    export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
-                    cd "$0"; \(script)
-                    """,
-                    directory.file("data/workspace")
-                ).trimmingCharacters(in: .whitespacesAndNewlines)
-            }
+            let shell = Self.shell(in: directory)
             _ = try await shell(script)
             try await body(runtime, directory, shell)
         }
@@ -185,15 +190,7 @@ struct AgentCommitsTests {
             let environment = try await HeldAgentGit.install(directory)
             var runtime = try await AgentRuntimeProcess(in: directory, environment: environment)
             defer { runtime.kill() }
-            let shell = { (script: String) async throws -> String in
-                try await Shell.run(
-                    """
-                    export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
-                    cd "$0"; \(script)
-                    """,
-                    directory.file("data/workspace")
-                ).trimmingCharacters(in: .whitespacesAndNewlines)
-            }
+            let shell = Self.shell(in: directory)
             _ = try await shell(
                 "seq 20 > long; git add long; git commit -qm mine; echo u > u; echo s > staged; git add staged; echo 2 > long"
             )

@@ -222,6 +222,18 @@ struct AgentHooksTests {
     }
 
     @Test
+    func `a hook that cannot be kept stays in its place`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let folder = directory.file("data/workspace/.git/hooks")
+            let names = "pre-commit.original $(seq -f pre-commit.original.%g 1000)"
+            try await Shell.run("mkdir -p $0; cd $0; echo '# theirs' > pre-commit; touch \(names)", folder)
+            try addProgram("hooks/lint.sh", hook("pre-commit", "true"), in: directory)
+            try await runtime.start("cat .git/hooks/pre-commit; ls .git/hooks | grep -c discobot", completion: "a")
+            #expect(text(try await runtime.chunks(of: "a")) == "# theirs\n0\n")
+        }
+    }
+
+    @Test
     func `a FIFO in the place of git's hook holds nobody up`() async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             let folder = directory.file("data/workspace/.git/hooks")

@@ -41,9 +41,24 @@ struct ReplayFilterTests {
         #expect(pass(all, pieces: size) == Self.others.joined())
     }
 
+    @Test(arguments: [100, 1 << 20])
+    func `the pieces of a picture are left out`(pieces size: Int) {
+        let data = String(repeating: "A", count: 4096)
+        #expect(
+            pass("a\u{1B}_Gi=31,s=1920,v=1080,f=24,m=1;\(data)\u{1B}\\\u{1B}_Gm=0;\(data)\u{1B}\\b", pieces: size)
+                == "ab"
+        )
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `what seems to begin at each byte is gone through once`() {
+        let noise = String(repeating: "\u{9D}", count: 1 << 20)
+        #expect(pass(noise, pieces: 1 << 22) == noise)
+    }
+
     @Test
     func `what never ends is not waited for`() {
-        let endless = "\u{1B}]11;" + String(repeating: "x", count: 10_000)
+        let endless = "\u{1B}]11;" + String(repeating: "x", count: 40_000)
         #expect(pass(endless, pieces: 1000) == endless)
         var filter = ReplayFilter()
         let old = filter.pass(Array("\u{1B}[".utf8), isOld: true)

@@ -3,6 +3,7 @@
 import DiscobotGit
 import FoundationEssentials
 import Glibc
+import SystemPackage
 
 /// Git's own hook in the working copy, through which those of type `pre-commit` run.
 struct PreCommitHook: Sendable {
@@ -35,23 +36,32 @@ struct PreCommitHook: Sendable {
         let temporary = file + ".discobot"
         try script.write(toFile: temporary, atomically: true, encoding: .utf8)
         chmod(temporary, 0o755)
-        if !isOwn { keepOriginal() }
-        rename(temporary, file)
+        do {
+            if !isOwn { try keepOriginal() }
+            try move(temporary, to: file)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
     }
 
     /// Of several that have been there, the newest runs, and none is lost.
-    private func keepOriginal() {
+    private func keepOriginal() throws {
         guard Self.exists(file) else { return }
         if Self.exists(original) {
             let free = (1...1_000).lazy.map { "\(original).\($0)" }.first { !Self.exists($0) }
-            guard let free else { return }
-            rename(original, free)
+            guard let free else { throw Errno.fileExists }
+            try move(original, to: free)
         }
-        rename(file, original)
+        try move(file, to: original)
     }
 
     private func restore() throws {
-        if Self.exists(original) { rename(original, file) } else { unlink(file) }
+        if Self.exists(original) { try move(original, to: file) } else { unlink(file) }
+    }
+
+    private func move(_ path: String, to other: String) throws {
+        guard rename(path, other) == 0 else { throw Errno(rawValue: errno) }
     }
 
     /// Also a link to nothing.

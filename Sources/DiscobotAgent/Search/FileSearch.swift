@@ -6,17 +6,29 @@ import DiscobotModel
 
 /// Searches the names of the working copy's files, without those that git ignores.
 ///
-/// The names are listed anew with each search, but a search waits for that only a moment: in a large working copy it
-/// answers from the list before, and the next one has what is new. A list that is old is not answered from.
+/// The names are listed anew with each search, but a search waits for that only a moment, and not at all where it took
+/// longer just before: in a large working copy it answers from the list before, and the next one has what is new. A list
+/// that is old is not answered from.
 actor FileSearch {
     private struct Listed {
         let index: FileIndex
+        /// When git was asked, and how long all of it took.
         let time: ContinuousClock.Instant
+        let duration: Duration
+
+        var age: Duration { time.duration(to: .now) }
+        /// Whether one that is asked for now would be the same, or is not worth it: at most half of the time goes into
+        /// lists.
+        var isFresh: Bool { age < min(max(FileSearch.freshness, duration * 2), FileSearch.maximumAge) }
+        /// Whether it is likely that the next one takes too long, too, and this one is nearly as good.
+        var isGoodEnough: Bool { duration > FileSearch.patience && age < FileSearch.recency }
     }
 
     private static let patience: Duration = .milliseconds(25)
     /// A list that was asked for so shortly after another is the same.
     private static let freshness: Duration = .milliseconds(250)
+    /// How old a list may be for a search not to wait for the next one.
+    private static let recency: Duration = .seconds(2)
     /// How old a list may be to be answered from.
     private static let maximumAge: Duration = .seconds(60)
     /// After so long without a search the list is given up.
@@ -48,9 +60,10 @@ actor FileSearch {
 
     private func index() async throws -> FileIndex {
         forgetLater()
-        if let listed, listed.time.duration(to: .now) < Self.freshness { return listed.index }
+        if let listed, listed.isFresh { return listed.index }
         let listing = beginListing()
-        guard let listed, listed.time.duration(to: .now) < Self.maximumAge else { return try await listing.value.index }
+        guard let listed, listed.age < Self.maximumAge else { return try await listing.value.index }
+        if listed.isGoodEnough { return listed.index }
         await waitForListing()
         return self.listed?.index ?? listed.index
     }
@@ -75,7 +88,8 @@ actor FileSearch {
         return try await translatingGitErrors {
             async let deleted = names(["--deleted"])
             let all = try await names(["--cached", "--others", "--exclude-standard"])
-            return Listed(index: FileIndex(all, without: try await deleted), time: time)
+            let index = FileIndex(all, without: try await deleted)
+            return Listed(index: index, time: time, duration: time.duration(to: .now))
         }
     }
 

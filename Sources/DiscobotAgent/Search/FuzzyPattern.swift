@@ -98,6 +98,14 @@ struct FuzzyPattern: Sendable {
         let (before, byte) = (path[index - 1], path[index])
         let isCapital = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
         let isSmallBefore = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(before)
-        return "/-_. ".utf8.contains(before) || isCapital && isSmallBefore
+        return isSeparator(before) || isCapital && isSmallBefore
+    }
+
+    /// Asked of millions of bytes, so not by a string's `contains`.
+    private static func isSeparator(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "/"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: " "): true
+        default: false
+        }
     }
 }

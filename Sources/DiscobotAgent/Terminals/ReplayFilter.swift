@@ -13,8 +13,20 @@ struct ReplayFilter {
         case none
     }
 
-    /// No longer sequence is looked at.
-    private static let limit = 4 << 10
+    /// Finds what may end a string, going through all bytes once, however many strings seem to begin.
+    private struct Terminators {
+        /// None is between the place that was looked from last and here.
+        private var next = 0
+
+        mutating func first(in body: ArraySlice<UInt8>) -> Int? {
+            next = max(next, body.startIndex)
+            while next < body.endIndex, ![escape, 0x07, 0x18, 0x1A, 0x9C].contains(body[next]) { next += 1 }
+            return next < body.endIndex ? next : nil
+        }
+    }
+
+    /// No longer sequence is looked at. A piece of a picture has up to 4 kB, and what says where it belongs.
+    private static let limit = 16 << 10
     private static let escape: UInt8 = 0x1B
     private static let enquiry: UInt8 = 0x05
 
@@ -30,9 +42,10 @@ struct ReplayFilter {
         guard isOld else { return bytes }
         var passed: [UInt8] = []
         passed.reserveCapacity(bytes.count)
+        var terminators = Terminators()
         var index = 0
         while index < bytes.count {
-            switch Self.sequence(bytes[index...]) {
+            switch Self.sequence(bytes[index...], &terminators) {
             case .whole(let end, let isQuestion):
                 if !isQuestion { passed += bytes[index..<end] }
                 index = end
@@ -48,7 +61,7 @@ struct ReplayFilter {
     }
 
     /// What begins at the first byte.
-    private static func sequence(_ bytes: ArraySlice<UInt8>) -> Sequence {
+    private static func sequence(_ bytes: ArraySlice<UInt8>, _ terminators: inout Terminators) -> Sequence {
         let first = bytes[bytes.startIndex]
         if first == enquiry { return .whole(end: bytes.startIndex + 1, isQuestion: true) }
         // Some terminals read U+0080 to U+009F, whose first byte is C2, as escape and a letter.
@@ -58,10 +71,10 @@ struct ReplayFilter {
         let body = bytes.dropFirst(2)
         switch first == escape ? second : second &- 0x40 {
         case UInt8(ascii: "["): return control(body)
-        case UInt8(ascii: "]"): return string(body, isOfSystem: true) { isQuestion(ofSystem: $0) }
-        case UInt8(ascii: "P"): return string(body) { $0.hasPrefix("$q") || $0.hasPrefix("+q") }
+        case UInt8(ascii: "]"): return string(body, &terminators, isOfSystem: true) { isQuestion(ofSystem: $0) }
+        case UInt8(ascii: "P"): return string(body, &terminators) { $0.hasPrefix("$q") || $0.hasPrefix("+q") }
         // Pictures, which a terminal that knows them acknowledges.
-        case UInt8(ascii: "_"): return string(body) { _ in true }
+        case UInt8(ascii: "_"): return string(body, &terminators) { _ in true }
         case UInt8(ascii: "Z"): return .whole(end: body.startIndex, isQuestion: true)
         default: return .none
         }
@@ -95,12 +108,11 @@ struct ReplayFilter {
     /// A string behind its introducer, up to its terminator.
     private static func string(
         _ body: ArraySlice<UInt8>,
+        _ terminators: inout Terminators,
         isOfSystem: Bool = false,
         isQuestion: (String) -> Bool
     ) -> Sequence {
-        guard let end = body.prefix(limit).firstIndex(where: { [escape, 0x07, 0x18, 0x1A, 0x9C].contains($0) }) else {
-            return .unfinished
-        }
+        guard let end = terminators.first(in: body), end - body.startIndex < limit else { return .unfinished }
         func whole(_ text: ArraySlice<UInt8>, _ end: Int) -> Sequence {
             .whole(end: end, isQuestion: isQuestion(String(decoding: text, as: UTF8.self)))
         }
