@@ -31,21 +31,21 @@ struct ChatBenchmark: AsyncParsableCommand {
     @Option(help: "How many chunks each agent writes in a second.") var pace = 20
 
     func run() async throws {
-        let client = ChatClient(port: port, workspace: workspace, agent: agent)
-        switch measure {
-        case .ready: try await measureReady(client)
-        case .latency: try await measureLatency(client)
-        case .rate: try await measureRate(client)
-        case .memory: try await measureMemory(client)
+        try await ChatClient.with(port: port, workspace: workspace, agent: agent) { client in
+            switch measure {
+            case .ready: try await measureReady(client)
+            case .latency: try await measureLatency(client)
+            case .rate: try await measureRate(client)
+            case .memory: try await measureMemory(client)
+            }
         }
     }
 
     private func measureReady(_ client: ChatClient) async throws {
         var times: [Duration] = []
         for _ in 0..<count {
-            let start = ContinuousClock.now
-            let session = try await client.makeSession()
-            times.append(ContinuousClock.now - start)
+            let (session, time) = try await client.makeSession()
+            times.append(time)
             try await client.removeSession(session)
         }
         times.sort()
@@ -78,7 +78,7 @@ struct ChatBenchmark: AsyncParsableCommand {
     }
 
     private func measureRate(_ client: ChatClient) async throws {
-        let session = try await client.makeSession()
+        let session = try await client.makeSession().id
         let live = try stream(client.chatRequest("\(count) 0", in: session))
         report("| as the agent writes them | \(live.chunks) | \(live.rate) chunks/s |")
         let turn = live.firstID.split(separator: ":").first.map(String.init) ?? ""
@@ -112,7 +112,7 @@ struct ChatBenchmark: AsyncParsableCommand {
     }
 
     private func measureMemory(_ client: ChatClient) async throws {
-        let session = try await client.makeSession()
+        let session = try await client.makeSession().id
         let streams = RawStreams(port: port)
         _ = try streams.open(client.chatRequest("2 600", in: session))
         // The answer's first chunk, so that all that comes with the turn itself is there.

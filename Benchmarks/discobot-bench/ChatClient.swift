@@ -19,36 +19,65 @@ struct ChatClient: Sendable {
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
 
-    init(port: Int, workspace: String, agent: String) {
+    private let statuses = SessionStatuses()
+
+    private init(port: Int, workspace: String, agent: String) {
         api = "http://127.0.0.1:\(port)" + Self.path
         self.workspace = workspace
         self.agent = agent
     }
 
-    /// Makes a session and waits for it to be ready.
-    func makeSession() async throws -> String {
+    /// Runs `body` with a client that hears of what becomes of its sessions.
+    static func with(
+        port: Int,
+        workspace: String,
+        agent: String,
+        _ body: (ChatClient) async throws -> Void
+    ) async throws {
+        let client = ChatClient(port: port, workspace: workspace, agent: agent)
+        let events = try await http.execute(HTTPClientRequest(url: client.api + "/events"), deadline: .distantFuture)
+        guard events.status == .ok else { throw ValidationError("\(events.status) for the events") }
+        // Ends with the body, or the server.
+        let reader = Task {
+            defer { client.statuses.end() }
+            var rest = ""
+            for try await buffer in events.body {
+                rest += String(buffer: buffer)
+                var lines = rest.split(separator: "\n", omittingEmptySubsequences: false)
+                let last = lines.removeLast()
+                for line in lines { client.statuses.read(line) }
+                rest = String(last)
+            }
+        }
+        defer { reader.cancel() }
+        try await body(client)
+    }
+
+    /// Makes a session and waits for it to be ready; returns how long that took, too.
+    func makeSession() async throws -> (id: String, time: Duration) {
+        let start = ContinuousClock.now
         let id = try await requestSession()
-        try await wait(for: "ready", id)
-        return id
+        return (id, try await time(of: id, becoming: "ready", since: start))
+    }
+
+    /// How long after `start` a session becomes this; waits for it, five minutes at most.
+    func time(of id: String, becoming status: String, since start: ContinuousClock.Instant) async throws -> Duration {
+        try await withThrowingTaskGroup(of: Duration.self) { group in
+            group.addTask { try await statuses.time(of: id, becoming: status, since: start) - start }
+            group.addTask {
+                try await Task.sleep(for: .seconds(300))
+                throw ValidationError("the session \(id) does not become \(status)")
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? .zero
+        }
     }
 
     /// Asks for a session; it gets ready by itself.
-    func requestSession() async throws -> String {
+    private func requestSession() async throws -> String {
         let id = UUID().uuidString.lowercased()
         try await send(.POST, "/sessions", #"{"id":"\#(id)","workspaceId":"\#(workspace)","agentId":"\#(agent)"}"#)
         return id
-    }
-
-    /// Waits for a session to have a status.
-    func wait(for status: String, _ id: String) async throws {
-        let deadline = ContinuousClock.now + .seconds(120)
-        while ContinuousClock.now < deadline {
-            let session = try await send(.GET, "/sessions/\(id)")
-            if session.contains(#""status":"\#(status)""#) { return }
-            if session.contains(#""status":"error""#) { throw ValidationError(session) }
-            try await Task.sleep(for: .milliseconds(1))
-        }
-        throw ValidationError("the session does not become \(status)")
     }
 
     /// Asks for a change of a session's status.
@@ -56,24 +85,23 @@ struct ChatClient: Sendable {
         try await send(.PATCH, "/sessions/\(id)", #"{"status":"\#(status)"}"#)
     }
 
-    /// A session as it is now, or all of them.
-    func sessions(_ id: String? = nil) async throws -> Data {
-        Data(try await send(.GET, "/sessions" + (id.map { "/\($0)" } ?? "")).utf8)
+    /// A session as it is now.
+    func session(_ id: String) async throws -> Data {
+        Data(try await send(.GET, "/sessions/\(id)").utf8)
     }
 
     func makeSessions(_ count: Int) async throws -> [String] {
         try await withThrowingTaskGroup(of: String.self) { group in
-            for _ in 0..<count { group.addTask { try await makeSession() } }
+            for _ in 0..<count { group.addTask { try await makeSession().id } }
             return try await group.reduce(into: []) { $0.append($1) }
         }
     }
 
     /// Removes a session and waits until it is gone.
     func removeSession(_ id: String) async throws {
+        let start = ContinuousClock.now
         try await send(.DELETE, "/sessions/\(id)")
-        while try await send(.GET, "/sessions/\(id)", accepting: [200, 404]).contains(#""status""#) {
-            try await Task.sleep(for: .milliseconds(5))
-        }
+        _ = try await time(of: id, becoming: "removed", since: start)
     }
 
     /// The request that sends a text as a message and is answered with the stream of its answer.
@@ -95,15 +123,14 @@ struct ChatClient: Sendable {
     private func send(
         _ method: HTTPMethod,
         _ path: String,
-        _ body: String? = nil,
-        accepting statuses: Set<UInt> = [200, 201]
+        _ body: String? = nil
     ) async throws -> String {
         var request = HTTPClientRequest(url: api + path)
         request.method = method
         if let body { request.body = .bytes(ByteBuffer(string: body)) }
         let response = try await Self.http.execute(request, timeout: .seconds(30))
         let text = String(buffer: try await response.body.collect(upTo: 1 << 20))
-        guard statuses.contains(response.status.code) else { throw ValidationError("\(response.status): \(text)") }
+        guard [200, 201].contains(response.status.code) else { throw ValidationError("\(response.status): \(text)") }
         return text
     }
 }

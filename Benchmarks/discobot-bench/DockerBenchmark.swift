@@ -30,13 +30,14 @@ struct DockerBenchmark: AsyncParsableCommand {
     @Option(help: "Where the server keeps the files of its sandboxes.") var directory = ""
 
     func run() async throws {
-        let client = ChatClient(port: port, workspace: workspace, agent: agent)
         let engine = BareEngine(host: engine, image: image, network: network)
-        switch measure {
-        case .ready: try await measureReady(client, engine)
-        case .burst: try await measureBurst(client, engine)
-        case .restart: try await measureRestart(client, engine)
-        case .leaks: try await measureLeaks(client, engine)
+        try await ChatClient.with(port: port, workspace: workspace, agent: agent) { client in
+            switch measure {
+            case .ready: try await measureReady(client, engine)
+            case .burst: try await measureBurst(client, engine)
+            case .restart: try await measureRestart(client, engine)
+            case .leaks: try await measureLeaks(client, engine)
+            }
         }
     }
 
@@ -51,7 +52,7 @@ struct DockerBenchmark: AsyncParsableCommand {
             starts.append(try await timed { try await engine.start(container) }.1)
             creates.append(create)
             try await engine.remove(container)
-            let (session, ready) = try await timed { try await client.makeSession() }
+            let (session, ready) = try await client.makeSession()
             sessions.append(ready)
             for (name, time) in try await Self.stages(of: session, client) { stages[name, default: []].append(time) }
             try await client.removeSession(session)
@@ -74,36 +75,33 @@ struct DockerBenchmark: AsyncParsableCommand {
             return (container, ContinuousClock.now - start)
         }
         for (container, _) in bare { try await engine.remove(container) }
-        let start = ContinuousClock.now
-        let sessions = try await allAtOnce { (try await client.requestSession(), Duration.zero) }.map(\.0)
-        let times = try await Self.readyTimes(of: Set(sessions), since: start, client)
-        for session in sessions { try await client.removeSession(session) }
+        let sessions = try await allAtOnce { try await client.makeSession() }
+        for (session, _) in sessions { try await client.removeSession(session) }
         reportRow("\(count) bare `docker create` and `start` at once", bare.map(\.1), beside: bare.map(\.1))
-        reportRow("\(count) sessions at once", times, beside: bare.map(\.1))
+        reportRow("\(count) sessions at once", sessions.map(\.1), beside: bare.map(\.1))
     }
 
     private func measureRestart(_ client: ChatClient, _ engine: BareEngine) async throws {
         let container = try await engine.create()
         try await engine.start(container)
-        let session = try await client.makeSession()
+        let session = try await client.makeSession().id
         var bare: [Duration] = []
         var sessions: [Duration] = []
         for _ in 0..<count {
             try await engine.stop(container)
             bare.append(try await timed { try await engine.start(container) }.1)
+            let stop = ContinuousClock.now
             try await client.setStatus("stopped", of: session)
-            try await client.wait(for: "stopped", session)
+            _ = try await client.time(of: session, becoming: "stopped", since: stop)
             // The row says so before the sandbox has ended, which a new start waits for.
             while try await engine.isRunning("discobot-session-\(session)") {
                 try await Task.sleep(for: .milliseconds(20))
             }
             // And so does the container before the job has.
             try await Task.sleep(for: .milliseconds(100))
-            let (_, time) = try await timed {
-                try await client.setStatus("reinitializing", of: session)
-                try await client.wait(for: "ready", session)
-            }
-            sessions.append(time)
+            let start = ContinuousClock.now
+            try await client.setStatus("reinitializing", of: session)
+            sessions.append(try await client.time(of: session, becoming: "ready", since: start))
         }
         try await engine.remove(container)
         try await client.removeSession(session)
@@ -113,10 +111,10 @@ struct DockerBenchmark: AsyncParsableCommand {
 
     private func measureLeaks(_ client: ChatClient, _ engine: BareEngine) async throws {
         // What the first one leaves is for all: the project's cache, connections.
-        try await client.removeSession(try await client.makeSession())
+        try await client.removeSession(try await client.makeSession().id)
         let before = try await leftovers(engine)
         let start = ContinuousClock.now
-        for _ in 0..<count { try await client.removeSession(try await client.makeSession()) }
+        for _ in 0..<count { try await client.removeSession(try await client.makeSession().id) }
         let time = (ContinuousClock.now - start) / .seconds(1)
         let after = try await leftovers(engine)
         for name in after.keys.sorted() {
@@ -132,7 +130,7 @@ struct DockerBenchmark: AsyncParsableCommand {
         let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(server)/fd")
         counts["descriptors of the server"] = descriptors?.count ?? 0
         let pages = try? String(contentsOfFile: "/proc/\(server)/statm", encoding: .utf8).split(separator: " ")[1]
-        counts["resident memory of the server, MB"] = (pages.flatMap { Int($0) } ?? 0) * Int(getpagesize()) >> 20
+        counts["resident memory of the server, kB"] = (pages.flatMap { Int($0) } ?? 0) * Int(getpagesize()) / 1024
         return counts
     }
 
@@ -173,44 +171,14 @@ extension DockerBenchmark {
             let durationMs: Int64?
         }
 
-        let id: String
-        let status: String
         let stages: [Stage]?
-        let errorMessage: String?
-    }
-
-    private struct SessionList: Decodable {
-        let sessions: [Session]
     }
 
     fileprivate static func stages(
         of id: String,
         _ client: ChatClient
     ) async throws -> [(name: String, time: Duration)] {
-        let session = try JSONDecoder().decode(Session.self, from: try await client.sessions(id))
+        let session = try JSONDecoder().decode(Session.self, from: try await client.session(id))
         return (session.stages ?? []).map { ($0.stage, .milliseconds($0.durationMs ?? 0)) }
-    }
-
-    /// When each became ready. One request asks about all of them, so that asking takes little of the machine.
-    fileprivate static func readyTimes(
-        of ids: Set<String>,
-        since start: ContinuousClock.Instant,
-        _ client: ChatClient
-    ) async throws -> [Duration] {
-        var waiting = ids
-        var times: [Duration] = []
-        while !waiting.isEmpty {
-            let list = try JSONDecoder().decode(SessionList.self, from: try await client.sessions())
-            let now = ContinuousClock.now
-            for session in list.sessions where waiting.contains(session.id) {
-                if session.status == "error" { throw ValidationError(session.errorMessage ?? "a session failed") }
-                guard session.status == "ready" else { continue }
-                waiting.remove(session.id)
-                times.append(now - start)
-            }
-            guard now - start < .seconds(300) else { throw ValidationError("the sessions do not get ready") }
-            try await Task.sleep(for: .milliseconds(5))
-        }
-        return times
     }
 }
