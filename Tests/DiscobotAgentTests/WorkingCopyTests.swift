@@ -43,6 +43,37 @@ struct WorkingCopyTests {
     }
 
     @Test
+    func `who waits hears as soon as it is ready`() async throws {
+        try await TemporaryDirectory.with { directory in
+            try await AgentRuntimeProcess.makeSource(in: directory)
+            // A git whose checkout takes until there is a file.
+            try directory.write(
+                """
+                #!/bin/sh
+                case " $* " in *" checkout "*) until [ -e "\(directory.file("go"))" ]; do sleep 0.01; done ;; esac
+                PATH=${PATH#*:} exec git "$@"
+
+                """,
+                to: "git"
+            )
+            try await Shell.run("mkdir $0/bin; mv $0/git $0/bin; chmod +x $0/bin/git", directory.path)
+            let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+            let runtime = try await AgentRuntimeProcess(
+                in: directory,
+                environment: ["PATH": "\(directory.path)/bin:\(path)"],
+                isAwaited: false
+            )
+            defer { runtime.kill() }
+            while (try? await runtime.client.health())?.connected != false {}
+            #expect(try await !runtime.client.settledHealth().connected)
+            async let settled = runtime.client.settledHealth()
+            try directory.write("", to: "go")
+            #expect(try await settled.connected)
+            #expect(try await runtime.client.settledHealth().connected)
+        }
+    }
+
+    @Test
     func `a commit that is not the branch's gets a branch of the session`() async throws {
         try await TemporaryDirectory.with { directory in
             try await AgentRuntimeProcess.makeSource(in: directory)
@@ -159,7 +190,7 @@ struct WorkingCopyTests {
         }
     }
 
-    @Test(arguments: ["init", "for-each-ref", "checkout"])
+    @Test(arguments: ["for-each-ref", "checkout"])
     func `a runtime that is killed while git works starts over, and nothing of it is left`(step: String) async throws {
         try await TemporaryDirectory.with { directory in
             try await AgentRuntimeProcess.makeSource(in: directory)
@@ -184,7 +215,8 @@ struct WorkingCopyTests {
             )
             #expect(!ProcessTable.hasEnded(git))
             let left = try directory.contents("data")
-            #expect(!left.contains("workspace") && left.contains { $0.hasSuffix(".preparing") })
+            #expect(!left.contains("workspace"))
+            #expect(left.contains { $0.hasSuffix(".preparing") } == (step == "checkout"))
             let next = try await AgentRuntimeProcess(in: directory)
             defer { next.kill() }
             #expect(try await next.client.health() == AgentHealth(healthy: true, connected: true))

@@ -26,7 +26,11 @@ struct AgentRoutes: Sendable {
     var routes: [AgentRoute] {
         [
             AgentRoute(method: .get, path: "/", isOpen: true) { _, _ in try .json(Greeting()) },
-            AgentRoute(method: .get, path: "/health", isOpen: true) { _, _ in try .json(workingCopy.health) },
+            AgentRoute(method: .get, path: "/health", isOpen: true) { request, _ in
+                // Seconds.
+                let limit = min(request.query("wait").flatMap { Int($0) } ?? 0, 10)
+                return try .json(await workingCopy.health(within: .seconds(limit)))
+            },
             AgentRoute(method: .get, path: "/user") { _, _ in try .json(Self.user) },
             AgentRoute(method: .get, path: "/models", handler: models),
             AgentRoute(method: .post, path: "/workspace/detach") { _, _ in

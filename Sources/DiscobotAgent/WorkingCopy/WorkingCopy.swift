@@ -28,6 +28,8 @@ final class WorkingCopy: Service, Sendable {
     /// Ends when the working copy is there; for one who waits.
     let readiness: AsyncStream<Never>
     private let announcement: AsyncStream<Never>.Continuation
+    /// Those who wait for the preparation to end or fail, by number.
+    private let waiters = Mutex<(last: Int, all: [Int: AsyncStream<Never>.Continuation])>((0, [:]))
 
     init(_ source: WorkspaceSource, directories: DataDirectories, git: AgentGit, logger: Logger) {
         self.source = source
@@ -44,23 +46,27 @@ final class WorkingCopy: Service, Sendable {
             while !Task.isCancelled {
                 do {
                     try await self.prepare()
-                    self.state.withLock { $0 = .ready }
+                    self.become(.ready)
                     self.announcement.finish()
                     self.logger.info("the working copy is ready")
-                    // Most of the code that has run so far is not needed again.
-                    clinux_release_code()
-                    break
+                    return await self.releaseCode()
                 } catch is CancellationError {
                     return
                 } catch {
                     self.logger.error("the working copy could not be prepared", metadata: ["error": "\(error)"])
-                    self.state.withLock { $0 = .failed(Self.reason(error)) }
+                    self.become(.failed(Self.reason(error)))
                 }
                 try? await Task.sleep(for: wait)
                 wait = min(wait * 2, .seconds(30))
             }
         }
         try? await gracefulShutdown()
+    }
+
+    /// Most of the code that has run so far is not needed again, once whoever has waited for the working copy is answered.
+    private func releaseCode() async {
+        try? await Task.sleep(for: .seconds(1))
+        clinux_release_code()
     }
 
     var health: AgentHealth {
@@ -72,6 +78,31 @@ final class WorkingCopy: Service, Sendable {
             let problem = problem
             return AgentHealth(healthy: true, connected: problem == nil, error: problem)
         }
+    }
+
+    /// The health as soon as the preparation has ended or failed, after `limit` at the latest.
+    func health(within limit: Duration) async -> AgentHealth {
+        let (news, continuation) = AsyncStream.makeStream(of: Never.self)
+        let number = waiters.withLock { waiters in
+            waiters.last += 1
+            waiters.all[waiters.last] = continuation
+            return waiters.last
+        }
+        defer { waiters.withLock { _ = $0.all.removeValue(forKey: number) } }
+        // It may have ended before.
+        guard case .preparing = state.withLock({ $0 }) else { return health }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in news {} }
+            group.addTask { try? await Task.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
+        return health
+    }
+
+    private func become(_ next: State) {
+        state.withLock { $0 = next }
+        for waiter in waiters.withLock({ $0.all.values.map(\.self) }) { waiter.finish() }
     }
 
     /// Throws `unavailable` as long as agents cannot work.

@@ -7,8 +7,9 @@ import SystemPackage
 
 /// Makes a working copy that shares the objects of the workspace's repository, so that it costs the checkout only.
 ///
-/// What `git clone --shared` would note is noted here: that runs four processes, one after another, and somebody waits. The
-/// copy is made beside its place and renamed at the end: the place holds a whole working copy or none.
+/// What `git clone --shared` would write is written here, by gitrepository-layout(5): that runs four processes, one after
+/// another, and somebody waits. The copy is made beside its place and renamed at the end: the place holds a whole working
+/// copy or none.
 struct WorkingCopyPreparation {
     let source: WorkspaceSource
     let directory: String
@@ -31,12 +32,9 @@ struct WorkingCopyPreparation {
         guard FileManager.default.fileExists(atPath: source.path) else {
             throw GitError(.notFound, "the workspace's repository is not there: \(source.path)")
         }
-        async let isMade: Void = initialize(staging)
         async let references = references()
         let state = try await sourceState()
-        let known = try await references
-        try await isMade
-        try share(state, known, with: staging + "/.git")
+        try makeRepository(staging + "/.git", state, try await references)
         if let commit = state.commit { try await checkOut(commit, state, in: staging) }
         guard rename(staging, directory) == 0 else {
             throw GitError(.failed, "the working copy could not be moved to its place: \(Errno(rawValue: errno))")
@@ -97,22 +95,17 @@ struct WorkingCopyPreparation {
         return output.exitCode == 0 ? line : nil
     }
 
-    private func initialize(_ staging: String) async throws {
-        try await git.run(["init", "-q", "--template=", "--", staging], in: nil)
-    }
-
-    /// Gives an empty repository the objects of the workspace's, its branches as those of `origin`, its tags, and its own
+    /// Makes a repository with the objects of the workspace's, its branches as those of `origin`, its tags, and its own
     /// branch.
-    private func share(
+    private func makeRepository(
+        _ repository: String,
         _ state: SourceState,
-        _ references: [(name: String, object: String)],
-        with repository: String
+        _ references: [(name: String, object: String)]
     ) throws {
         let isBare = !FileManager.default.fileExists(atPath: source.path + "/.git")
         let workspace = source.path + (isBare ? "" : "/.git")
-        let config = try String(contentsOfFile: repository + "/config", encoding: .utf8)
         var files = [
-            "objects/info/alternates": workspace + "/objects\n", "config": config + configuration(state),
+            "objects/info/alternates": workspace + "/objects\n", "config": configuration(state),
             "packed-refs": Self.packed(references, state), "HEAD": "ref: refs/heads/\(state.branch ?? "main")\n",
         ]
         if let branch = state.branch {
@@ -120,7 +113,7 @@ struct WorkingCopyPreparation {
         }
         // Where the history of the workspace ends, because it has only a part.
         files["shallow"] = try? String(contentsOfFile: workspace + "/shallow", encoding: .utf8)
-        for directory in ["objects/info", "refs/remotes/origin"] {
+        for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "refs/remotes/origin"] {
             try FileManager.default.createDirectory(
                 atPath: "\(repository)/\(directory)",
                 withIntermediateDirectories: true
@@ -141,9 +134,15 @@ struct WorkingCopyPreparation {
         return lines.map { $0 + "\n" }.joined()
     }
 
-    /// What is added to that of an empty repository.
     private func configuration(_ state: SourceState) -> String {
+        // Names of objects are longer with the newer hash.
+        let isSHA256 = state.commit?.utf8.count == 64
         var text = """
+            [core]
+            \trepositoryformatversion = \(isSHA256 ? 1 : 0)
+            \tfilemode = true
+            \tbare = false
+            \tlogallrefupdates = true
             [remote "origin"]
             \turl = \(Self.quoted(source.origin ?? source.path))
             \tfetch = +refs/heads/*:refs/remotes/origin/*
@@ -153,10 +152,7 @@ struct WorkingCopyPreparation {
             let merge = Self.quoted("refs/heads/" + branch)
             text += "[branch \(Self.quoted(branch))]\n\tremote = origin\n\tmerge = \(merge)\n"
         }
-        // Names of objects are longer with the newer hash.
-        if state.commit?.utf8.count == 64 {
-            text += "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = sha256\n"
-        }
+        if isSHA256 { text += "[extensions]\n\tobjectFormat = sha256\n" }
         return text
     }
 

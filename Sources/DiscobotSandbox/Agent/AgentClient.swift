@@ -54,6 +54,11 @@ package struct AgentClient: Sendable {
         try await call(.GET, "/health", timeout: .seconds(5))
     }
 
+    /// The health as soon as the preparation of the working copy has ended or failed, after a few seconds at the latest.
+    package func settledHealth() async throws -> AgentHealth {
+        try await call(.GET, "/health?wait=5", timeout: .seconds(10))
+    }
+
     /// Starts a completion; one that is known by its id goes on or stays ended.
     ///
     /// - Parameters:

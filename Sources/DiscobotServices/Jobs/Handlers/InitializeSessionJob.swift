@@ -49,14 +49,16 @@ package struct InitializeSessionJob: JobHandler {
             provider,
             lacksImage: lacksImage
         )
-        async let isKept: Void = keepCommit(prepared, repository)
         try await translatingSandboxErrors {
             if prepared.status == .pullingImage { try await fetchImage(payload, provider) }
             let isAlive = isRunning ? try await isAlive(prepared, provider) : false
-            if !isAlive { try await start(prepared, workspace, provider) }
+            if !isAlive { try await create(prepared, workspace, provider) }
+            // Beside the start, which leaves a processor free; making a sandbox does not.
+            async let isKept: Void = keepCommit(prepared, repository)
+            if !isAlive { try await provider.start(session.id) }
             try await waitForAgent(prepared, provider)
+            try await isKept
         }
-        try await isKept
         return { try Self.change(payload, to: .ready, in: $0) }
     }
 
@@ -156,7 +158,7 @@ package struct InitializeSessionJob: JobHandler {
         return health.error == nil
     }
 
-    private func start(_ session: Session, _ workspace: Workspace, _ provider: any SandboxProvider) async throws {
+    private func create(_ session: Session, _ workspace: Workspace, _ provider: any SandboxProvider) async throws {
         try await provider.create(
             SandboxSpecification(
                 sessionID: session.id,
@@ -170,7 +172,6 @@ package struct InitializeSessionJob: JobHandler {
                 limits: sandboxes.limits.overridden(by: workspace.limits)
             )
         )
-        try await provider.start(session.id)
     }
 
     private func client(_ session: Session, _ provider: any SandboxProvider) async throws -> AgentClient? {
@@ -178,8 +179,8 @@ package struct InitializeSessionJob: JobHandler {
         return AgentClient(endpoint: try await provider.endpoint(of: session.id), secret: secret)
     }
 
-    /// Asks the agent until its working copy is ready. Nobody tells when a socket begins to answer, so it is tried
-    /// again after a wait that is a twentieth of the time so far: that little is lost at most.
+    /// Waits for the agent's working copy to be ready. Nobody tells when a socket begins to answer, so it is tried again
+    /// after a wait that is a twentieth of the time so far: that little is lost at most.
     private func waitForAgent(_ session: Session, _ provider: any SandboxProvider) async throws {
         guard let agent = try await client(session, provider) else {
             throw ServerError(.operationFailed, "the secret of the session's sandbox is lost")
@@ -188,7 +189,7 @@ package struct InitializeSessionJob: JobHandler {
         // Looking at a sandbox takes much longer than asking its agent.
         var nextLook = start + Self.lookInterval
         while case let waited = start.duration(to: .now), waited < Self.agentPatience {
-            if let health = try? await agent.health() {
+            if let health = try? await agent.settledHealth() {
                 if health.connected { return }
                 // Trying again would not help: the data and the source stay what they are.
                 if let error = health.error { throw ServerError.conflict(error) }
