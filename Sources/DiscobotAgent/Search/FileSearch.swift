@@ -17,8 +17,7 @@ actor FileSearch {
         let duration: Duration
 
         var age: Duration { time.duration(to: .now) }
-        /// Whether one that is asked for now would be the same, or is not worth it: at most half of the time goes into
-        /// lists.
+        /// Whether the next list may wait: it would be the same, or lists would take more than half of the time.
         var isFresh: Bool { age < min(max(FileSearch.freshness, duration * 2), FileSearch.maximumAge) }
         /// Whether it is likely that the next one takes too long, too, and this one is nearly as good.
         var isGoodEnough: Bool { duration > FileSearch.patience && age < FileSearch.recency }
@@ -106,12 +105,7 @@ actor FileSearch {
     private func waitForListing() async {
         let (ends, end) = AsyncStream.makeStream(of: Void.self)
         waiters.append(end)
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in ends {} }
-            group.addTask { try? await Task.sleep(for: Self.patience) }
-            await group.next()
-            group.cancelAll()
-        }
+        await ends.end(within: Self.patience)
     }
 
     private func endListing() {

@@ -91,12 +91,7 @@ final class WorkingCopy: Service, Sendable {
         defer { waiters.withLock { _ = $0.all.removeValue(forKey: number) } }
         // It may have ended before.
         guard case .preparing = state.withLock({ $0 }) else { return health }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in news {} }
-            group.addTask { try? await Task.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
+        await news.end(within: limit)
         return health
     }
 
