@@ -23,6 +23,9 @@ package struct TerminalSize: Sendable, Equatable, Codable {
         self.init(checkedRows: min(first.rows, second.rows), checkedColumns: min(first.cols, second.cols))
     }
 
+    /// A line less, if there is more than one.
+    package var shortened: TerminalSize { TerminalSize(checkedRows: max(1, rows - 1), checkedColumns: cols) }
+
     private init(checkedRows rows: Int, checkedColumns cols: Int) {
         self.rows = rows
         self.cols = cols
@@ -98,12 +101,24 @@ package enum TerminalOutput: Sendable, Equatable, Codable {
 
 /// What is known of a user's terminal.
 package struct TerminalState: Sendable, Equatable, Codable {
+    /// Which shell it has or had, of all there ever were; nil when there was none.
+    package let shell: String?
     package let isRunning: Bool
+    /// Nil while the shell runs.
+    package let exitCode: Int?
     /// The end of what it has shown, also of one whose shell has ended.
     package let output: String
 
-    package init(isRunning: Bool, output: String) {
-        self.isRunning = isRunning
+    /// Of a user who had no shell yet.
+    package init() {
+        (shell, isRunning, exitCode, output) = (nil, false, nil, "")
+    }
+
+    /// - Parameter exitCode: nil while the shell runs.
+    package init(shell: String, exitCode: Int?, output: String) {
+        self.shell = shell
+        self.isRunning = exitCode == nil
+        self.exitCode = exitCode
         self.output = output
     }
 }

@@ -9,7 +9,7 @@ import NIOHTTP1
 import Testing
 
 /// Terminals of a runtime, with real shells.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(5)))
 struct TerminalTests {
     /// Keeps what is typed, and the terminal's own changes, out of what is shown.
     private static let plain = "stty -echo -opost"
@@ -50,6 +50,52 @@ struct TerminalTests {
                 let again = try await terminal.output(until: "<>")
                 #expect(!again.contains("\u{1B}[6n"))
                 #expect(try await terminal.run(ask).contains(asked))
+            }
+        }
+    }
+
+    @Test
+    func `one viewer answers a program's questions, the one that was there before`() async throws {
+        try await Self.with { runtime, _ in
+            let ask = #"printf '<\033[6n\033[c>\n'"#
+            let asked = "<\u{1B}[6n\u{1B}[c>"
+            try await TerminalClient.with(runtime) { older in
+                try await TerminalClient.with(runtime) { newer in
+                    try await older.run("true")
+                    let seen = try await newer.output(until: "true")
+                    #expect(!seen.contains("\u{1B}[6n"))
+                    #expect(try await older.run(ask).contains(asked))
+                    #expect(try await newer.output(until: "<>").contains("[6n") == false)
+                    older.close()
+                    _ = try await older.end()
+                    var shown = ""
+                    while !shown.contains(asked) { shown = try await newer.run(ask) }
+                }
+            }
+        }
+    }
+
+    @Test
+    func `who comes to a program that fills the screen sees it, whatever has been shown before`() async throws {
+        try await Self.with { runtime, _ in
+            let script = """
+                trap 'printf "<drawn again>"' WINCH
+                printf '\\033[?1049h\\033[?25l\\033[?2004h\\033[?2004l'
+                i=0; while [ $i -lt 60000 ]; do i=$((i + 1)); echo "line $i"; done; touch shown
+                while :; do sleep 0.02; done
+                """
+            _ = try await runtime.client.writeFile(
+                WriteFileRequest(path: "fill", content: script, encoding: .utf8),
+                conditions: []
+            )
+            try await TerminalClient.with(runtime) { try await $0.type("sh fill\r") }
+            while (try? await runtime.client.readFile("shown")) == nil {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            try await TerminalClient.with(runtime) { terminal in
+                let shown = try await terminal.output(until: "<drawn again>")
+                #expect(shown.hasPrefix("\u{1B}c\u{1B}[?1049h\u{1B}[?25l\u{1B}[?2004l"), "\(shown.prefix(40))")
+                try await terminal.type("\u{3}")
             }
         }
     }
@@ -114,9 +160,10 @@ struct TerminalTests {
                     #expect(seen.contains("20 200"))
                     _ = try await first.output(until: "20 200")
                     try await second.resize(60, 90)
-                    try await first.type("stty size\r")
+                    // The size and what is typed come by two connections.
+                    var size = ""
+                    while !size.contains("50 90") { size = try await first.run("stty size") }
                     _ = try await second.output(until: "50 90")
-                    _ = try await first.output(until: "50 90")
                     // Another user has another terminal.
                     try await TerminalClient.with(runtime, user: "u2") { other in
                         let size = try await other.run("stty size")
@@ -265,7 +312,7 @@ struct TerminalTests {
                     try await terminal.run("sleep \(nap) & (setsid sleep \(nap) &); trap '' HUP TERM; set -m")
                     try await terminal.type("sleep \(nap)\r")
                     while Self.processes(nap) < 3 { try await Task.sleep(for: .milliseconds(10)) }
-                    if isKilled { runtime.kill() } else { runtime.terminate() }
+                    if isKilled { runtime.kill() } else { await runtime.terminate() }
                     let end = try await terminal.end()
                     #expect(
                         isKilled ? end == nil : [1001, 4129, 4137, 4000, 4143].contains(end?.code ?? 0),

@@ -39,7 +39,7 @@ struct TerminalRoutes: Sendable {
 
     private func state(_ request: Request, _ context: AppRequestContext) throws -> Response {
         let state = terminals.state(of: try user(request), limit: 64 << 10)
-        return try .json(state ?? TerminalState(isRunning: false, output: ""))
+        return try .json(state ?? TerminalState())
     }
 
     private func user(_ request: Request) throws -> String {

@@ -10,6 +10,8 @@ struct Scrollback {
     private var bytes: [UInt8] = []
     /// The number of the first byte that is there.
     private(set) var start = 0
+    /// The modes before the first byte that is there.
+    private var firstModes = TerminalModes()
 
     var end: Int { start + bytes.count }
 
@@ -33,8 +35,16 @@ struct Scrollback {
         start + cut(max(0, bytes.count - backlog))
     }
 
+    /// The modes before a byte that is there.
+    func modes(before position: Int) -> TerminalModes {
+        var modes = firstModes
+        modes.read(bytes.prefix(max(0, position - start)))
+        return modes
+    }
+
     private mutating func drop(_ count: Int) {
         let count = cut(count)
+        firstModes.read(bytes.prefix(count))
         bytes.removeFirst(count)
         start += count
     }

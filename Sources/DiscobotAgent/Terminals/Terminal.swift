@@ -3,6 +3,7 @@
 import CLinux
 import DiscobotAgentAPI
 import DiscobotTunnel
+import FoundationEssentials
 import Glibc
 import NIOCore
 import Synchronization
@@ -14,6 +15,8 @@ final class Terminal: Sendable {
         var viewers: [Int: Viewer] = [:]
         var lastViewer = 0
         var size: TerminalSize
+        /// Whether it is smaller than its viewers for a moment.
+        var isShortened = false
         /// Nil while the shell runs.
         var exitCode: Int?
         var input = TerminalInputQueue()
@@ -27,6 +30,8 @@ final class Terminal: Sendable {
         var position: Int
         /// Up to where the output is older than the viewer.
         let replayEnd: Int
+        /// The modes before what the viewer gets first, until then.
+        var modes: TerminalModes?
         let wakeUps: AsyncStream<Void>.Continuation
     }
 
@@ -38,6 +43,8 @@ final class Terminal: Sendable {
     private static let burst = 64 << 10
     private static let pace: Duration = .milliseconds(8)
 
+    /// Which shell this is, of all there ever were.
+    let id = UUID().uuidString.lowercased()
     private let descriptor: Int32
     private let tunnel: ByteTunnel
     private let process: TerminalProcess
@@ -60,7 +67,10 @@ final class Terminal: Sendable {
         close(descriptor)
     }
 
-    var isRunning: Bool { state.withLock { $0.exitCode == nil } }
+    var isRunning: Bool { exitCode == nil }
+
+    /// Nil while the shell runs.
+    var exitCode: Int? { state.withLock { $0.exitCode } }
 
     /// Carries bytes until the shell has ended, with all that it has started.
     func run() async {
@@ -133,6 +143,7 @@ final class Terminal: Sendable {
                 size: size,
                 position: state.scrollback.start,
                 replayEnd: state.scrollback.end,
+                modes: state.scrollback.modes(before: state.scrollback.start),
                 wakeUps: continuation
             )
             fit(&state)
@@ -153,8 +164,12 @@ final class Terminal: Sendable {
         var text: ArraySlice<UInt8> = []
         /// Whether the viewer was too slow, and something is left out before.
         var isBroken = false
+        /// Sets the modes that it was shown in, where something is left out before.
+        var modes = ""
         /// Whether all of it is older than the viewer.
         var isReplay = false
+        /// Whether the viewer answers the program's questions, which only one may: who has looked for the longest time.
+        var isForAnswering = false
     }
 
     /// What a viewer gets next.
@@ -165,13 +180,20 @@ final class Terminal: Sendable {
             let position = isBroken ? state.scrollback.resumption(backlog: Self.backlog / 2) : known.position
             let isComplete = state.exitCode != nil
             let old = min(limit, max(0, known.replayEnd - position))
-            var piece = Piece(isBroken: isBroken, isReplay: true)
+            let modes = isBroken ? state.scrollback.modes(before: position) : known.modes
+            var piece = Piece(
+                isBroken: isBroken,
+                modes: modes?.restoration ?? "",
+                isReplay: true,
+                isForAnswering: state.viewers.keys.min() == viewer
+            )
             piece.text = state.scrollback.piece(from: position, limit: old, isComplete: isComplete)
             if piece.text.isEmpty {
                 // A character may end behind what is old.
                 piece.text = state.scrollback.piece(from: position, limit: limit, isComplete: isComplete)
                 piece.isReplay = false
             }
+            if !piece.text.isEmpty { state.viewers[viewer]?.modes = nil }
             state.viewers[viewer]?.position = position + piece.text.count
             state.lastProgress = .now
             return piece
@@ -209,10 +231,33 @@ final class Terminal: Sendable {
     private func fit(_ state: inout State) {
         let sizes = state.viewers.values.map(\.size)
         guard let first = sizes.first else { return }
-        let size = sizes.dropFirst().reduce(first) { TerminalSize(smallerOf: $0, $1) }
+        var size = sizes.dropFirst().reduce(first) { TerminalSize(smallerOf: $0, $1) }
+        if state.isShortened { size = size.shortened }
         guard size != state.size else { return }
         state.size = size
         _ = clinux_resize_terminal(descriptor, UInt16(size.rows), UInt16(size.cols))
+    }
+
+    /// Whether a viewer who begins to look now sees less than the screen of the program that fills it.
+    var isScreenLost: Bool {
+        state.withLock { state in
+            state.scrollback.start > 0 && state.scrollback.modes(before: state.scrollback.end).hasOtherScreen
+        }
+    }
+
+    /// Has the program draw its screen again, as programs do when the size changes.
+    func redraw() async {
+        shorten(true)
+        // As long as a program needs to see it.
+        try? await Task.sleep(for: .milliseconds(100))
+        shorten(false)
+    }
+
+    private func shorten(_ isShortened: Bool) {
+        state.withLock { state in
+            state.isShortened = isShortened
+            fit(&state)
+        }
     }
 
     // MARK: Input

@@ -27,6 +27,7 @@ struct TerminalViewer: Sendable {
         defer { terminal.detach(viewer) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await show(viewer, wakeUps) }
+            if !isFirst, terminal.isScreenLost { group.addTask { await terminal.redraw() } }
             try await read(viewer)
             group.cancelAll()
         }
@@ -34,14 +35,15 @@ struct TerminalViewer: Sendable {
 
     private func show(_ viewer: Int, _ wakeUps: AsyncStream<Void>) async throws {
         var prefix = isFirst ? "" : Self.reset
-        var replay = ReplayFilter()
+        var questions = QuestionFilter()
         for await _ in wakeUps {
             var next = terminal.next(for: viewer, limit: Self.pieceSize)
             while !next.text.isEmpty {
-                if next.isBroken { replay = ReplayFilter() }
+                if next.isBroken { questions = QuestionFilter() }
                 // The first viewer is there when a program asks, however old its question.
-                let shown = replay.pass(next.text, isOld: next.isReplay && !isFirst)
-                let text = (next.isBroken ? Self.gap : prefix) + String(decoding: shown, as: UTF8.self)
+                let isOld = next.isReplay && !isFirst
+                let shown = questions.pass(next.text, isForAnswering: !isOld && next.isForAnswering)
+                let text = (next.isBroken ? Self.gap : prefix) + next.modes + String(decoding: shown, as: UTF8.self)
                 prefix = ""
                 // The connection is gone: whoever reads from it finds out as well.
                 do { if !text.isEmpty { try await send(.output(text)) } } catch { return }

@@ -94,7 +94,7 @@ final class Terminals: Service, Sendable {
     /// What a user's terminal shows; nil when there was none.
     func state(of user: String, limit: Int) -> TerminalState? {
         guard let terminal = state.withLock({ $0.terminals[user] }) else { return nil }
-        return TerminalState(isRunning: terminal.isRunning, output: terminal.tail(limit))
+        return TerminalState(shell: terminal.id, exitCode: terminal.exitCode, output: terminal.tail(limit))
     }
 
     private func running(_ user: String) -> Terminal? {

@@ -9,8 +9,8 @@ import NIOCore
 /// Two WebSockets rather than one tunnel, so that the server can say that it stops, holds the one side to the protocol,
 /// and bounds what is on its way to the other.
 enum TerminalRelay {
-    /// Returns the exit code when the shell has ended.
-    static func run(_ viewer: WebSocket, over tunnel: ByteTunnel) async throws -> Int? {
+    /// Returns whether the shell has ended.
+    static func run(_ viewer: WebSocket, over tunnel: ByteTunnel) async throws -> Bool {
         try await WebSocket.run(over: tunnel, as: .client) { agent in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
@@ -23,13 +23,12 @@ enum TerminalRelay {
                 while let message = try await agent.receive(), message.kind == .text {
                     guard (try? await viewer.send(message)) != nil else { break }
                 }
-                let exitCode = agent.peerClose?.code.flatMap { code in
-                    (0...255).contains(code - TerminalEnd.shellExited) ? code - TerminalEnd.shellExited : nil
-                }
-                viewer.close(close(agent.peerClose, hasExited: exitCode != nil))
+                let code = agent.peerClose?.code ?? 0
+                let hasExited = (0...255).contains(code - TerminalEnd.shellExited)
+                viewer.close(close(agent.peerClose, hasExited: hasExited))
                 agent.close(WebSocketClose(WebSocketClose.normal))
                 try await group.waitForAll()
-                return exitCode
+                return hasExited
             }
         }
     }

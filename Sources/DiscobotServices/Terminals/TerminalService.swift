@@ -5,7 +5,6 @@ package import DiscobotModel
 package import DiscobotSandbox
 package import DiscobotStore
 package import DiscobotTunnel
-import FoundationEssentials
 package import NIOCore
 
 /// The terminals of sessions, which their sandboxes hold: one for each user.
@@ -78,6 +77,8 @@ package struct TerminalService: Sendable {
         _ root: Bool,
         _ eventLoop: any EventLoop
     ) async throws -> Connection {
+        // The shell before, which may have ended while nobody looked, is forgotten when the next begins.
+        if let state = try? await agent.terminalState(of: target.user.rawValue) { try await remember(state, of: target) }
         let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
         return Connection(target: target, agent: agent, tunnel: TunnelOwner(tunnel))
     }
@@ -89,41 +90,46 @@ package struct TerminalService: Sendable {
         await activity.touch(id)
         let end = activity.begin(id)
         defer { end() }
-        if let exitCode = try await TerminalRelay.run(viewer, over: connection.tunnel.tunnel) {
-            try await remember(connection, exitCode)
+        if try await TerminalRelay.run(viewer, over: connection.tunnel.tunnel) {
+            let user = connection.target.user.rawValue
+            guard let state = try? await connection.agent.terminalState(of: user) else { return }
+            try await remember(state, of: connection.target)
         }
     }
 
-    /// The output of a shell that has ended, and that it has.
-    private func remember(_ connection: Connection, _ exitCode: Int) async throws {
-        let target = connection.target
-        let shown = try? await connection.agent.terminalState(of: target.user.rawValue)
-        try await store.write { transaction in
-            if let shown, !shown.isRunning, !shown.output.isEmpty {
-                try transaction.append(entry(TerminalEntry.output, shown.output, of: target))
-            }
-            try transaction.append(entry(TerminalEntry.system, "shell exited", exitCode, of: target))
-        }
-    }
-
-    private func entry(_ kind: String, _ content: String, _ exitCode: Int? = nil, of target: Target) -> TerminalEntry {
-        TerminalEntry(
-            id: UUID().uuidString.lowercased(),
+    /// Stores that a shell has ended, and what it has shown, unless that is known: whoever looks may find out.
+    private func remember(_ state: TerminalState, of target: Target) async throws {
+        guard let shell = state.shell, let exitCode = state.exitCode else { return }
+        // Of one moment, so ordered by their ids.
+        let output = TerminalEntry(
+            id: "\(shell)-1",
             sessionID: target.session,
-            kind: kind,
-            content: content,
-            exitCode: exitCode
+            kind: TerminalEntry.output,
+            content: state.output
         )
+        let end = TerminalEntry(
+            id: "\(shell)-2",
+            sessionID: target.session,
+            kind: TerminalEntry.system,
+            content: "shell exited",
+            exitCode: exitCode,
+            createdAt: output.createdAt
+        )
+        try await store.write { transaction in
+            guard try transaction.append(end), !output.content.isEmpty else { return }
+            try transaction.append(output)
+        }
     }
 
     /// What has happened in the session's terminals, the newest first: what the user's own shows now, then the shells that
     /// have ended. Starts nothing.
     package func history(of target: Target, limit: Int) async throws -> [TerminalEntry] {
         let session = try await session(target)
+        let agent = try? await sandboxes.runningAgent(of: session)
+        let state = try? await agent?.terminalState(of: target.user.rawValue)
+        if let state { try await remember(state, of: target) }
         var entries = try await store.read { try $0.terminalHistory(of: target.session, limit: limit) }
-        if let agent = try? await sandboxes.runningAgent(of: session),
-            let state = try? await agent.terminalState(of: target.user.rawValue), state.isRunning, !state.output.isEmpty
-        {
+        if let state, state.isRunning, !state.output.isEmpty {
             entries.insert(
                 TerminalEntry(id: "now", sessionID: session.id, kind: TerminalEntry.output, content: state.output),
                 at: 0

@@ -25,15 +25,18 @@ extension Transaction {
         }
     }
 
-    /// Stores an entry unless the session is gone, and forgets the oldest.
-    package func append(_ entry: TerminalEntry) throws {
-        try execute(
+    /// Stores an entry, and forgets the oldest; false when it is there already, or the session is gone.
+    @discardableResult
+    package func append(_ entry: TerminalEntry) throws -> Bool {
+        let changed = try execute(
             """
             INSERT INTO terminal_history (id, session_id, entry_type, content, exit_code, created_at)
             SELECT \(entry.id), \(entry.sessionID), \(entry.kind), \(entry.content), \(entry.exitCode), \(entry.createdAt)
             WHERE EXISTS (SELECT 1 FROM sessions WHERE id = \(entry.sessionID))
+            ON CONFLICT (id) DO NOTHING
             """
         )
+        guard changed > 0 else { return false }
         try execute(
             """
             DELETE FROM terminal_history WHERE session_id = \(entry.sessionID) AND id NOT IN (
@@ -41,5 +44,6 @@ extension Transaction {
                 ORDER BY created_at DESC, id DESC LIMIT \(Self.kept))
             """
         )
+        return true
     }
 }

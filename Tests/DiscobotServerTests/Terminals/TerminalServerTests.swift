@@ -7,7 +7,7 @@ import NIOHTTP1
 import Testing
 
 /// Terminals of sessions, through the server.
-@Suite(.timeLimit(.minutes(4)))
+@Suite(.timeLimit(.minutes(5)))
 struct TerminalServerTests {
     private static func with(
         _ provider: SessionProvider,
@@ -71,6 +71,28 @@ struct TerminalServerTests {
                 }
             }
             #expect(try await fixture.client.get("\(path)/history?limit=1").json["history"].list.count == 1)
+            // Two who see a shell end, and one that ends while nobody looks.
+            try await TerminalClient.with(fixture.client, session: session) { first in
+                try await TerminalClient.with(fixture.client, session: session) { second in
+                    try await second.run("true")
+                    try await first.type("exit 4\r")
+                    for terminal in [first, second] { #expect(try await terminal.end()?.code == 1000) }
+                }
+            }
+            try await TerminalClient.with(fixture.client, session: session) { terminal in
+                try await terminal.run("true")
+                try await terminal.type("until [ -e go ]; do sleep 0.02; done; exit 5\r")
+                _ = try await terminal.output(until: "exit 5")
+            }
+            let files = "/api/projects/local/sessions/\(session)/files/write"
+            #expect(try await fixture.client.put(files, #"{"path":"go","content":""}"#).status == 200)
+            var codes: [Int] = []
+            while codes.first != 5 {
+                codes = try await fixture.client.get("\(path)/history").json["history"].list.compactMap {
+                    $0["exit_code"].int
+                }
+            }
+            #expect(codes == [5, 4, 3])
             #expect(try await fixture.client.put(String(path.dropLast(9)), #"{"status":"stopped"}"#).status == 200)
             try await fixture.eventually { SeenProcess.all.filter { $0.isOf(session: session) }.isEmpty }
             try await TerminalClient.with(fixture.client, session: session) { terminal in

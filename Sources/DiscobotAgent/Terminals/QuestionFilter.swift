@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Takes questions out of what a terminal has shown before it is shown again.
+/// Takes questions out of what is shown to those who are not to answer.
 ///
 /// Programs ask terminals who they are, where the cursor is or which colours they have, and terminals answer as if somebody
-/// typed. Whoever asked has had its answer; another one would be typed into the shell.
-struct ReplayFilter {
+/// typed. Whoever asked gets its answer from one viewer; another answer, or a later one, would be typed into the shell.
+struct QuestionFilter {
     private enum Sequence {
         /// Its end, as an index, and whether the terminal answers it.
         case whole(end: Int, isQuestion: Bool)
@@ -35,11 +35,11 @@ struct ReplayFilter {
 
     /// What is to be shown of the next piece.
     ///
-    /// - Parameter isOld: false for what is new, which passes as it is.
-    mutating func pass(_ piece: some Collection<UInt8>, isOld: Bool) -> [UInt8] {
+    /// - Parameter isForAnswering: whether it passes as it is.
+    mutating func pass(_ piece: some Collection<UInt8>, isForAnswering: Bool) -> [UInt8] {
         let bytes = held + piece
         held = []
-        guard isOld else { return bytes }
+        guard !isForAnswering else { return bytes }
         var passed: [UInt8] = []
         passed.reserveCapacity(bytes.count)
         var terminators = Terminators()

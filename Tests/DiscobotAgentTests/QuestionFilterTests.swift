@@ -4,8 +4,8 @@ import Testing
 
 @testable import DiscobotAgent
 
-/// What of a terminal's output is shown again, byte by byte.
-struct ReplayFilterTests {
+/// What of a terminal's output those see who are not to answer, byte by byte.
+struct QuestionFilterTests {
     private static let questions = [
         "\u{1B}[c", "\u{1B}[>c", "\u{1B}[=0c", "\u{1B}[5n", "\u{1B}[6n", "\u{1B}[?6n", "\u{1B}[?2026$p", "\u{1B}[>q",
         "\u{1B}[>0q", "\u{1B}[?u", "\u{1B}[14t", "\u{1B}[18t", "\u{1B}[0x", "\u{1B}[?1;1S", "\u{1B}[?4m", "\u{1B}[1$w",
@@ -20,13 +20,13 @@ struct ReplayFilterTests {
     ]
 
     private func pass(_ text: String, pieces size: Int) -> String {
-        var filter = ReplayFilter()
+        var filter = QuestionFilter()
         let bytes = Array(text.utf8)
         var passed: [UInt8] = []
         for start in stride(from: 0, to: bytes.count, by: size) {
-            passed += filter.pass(bytes[start..<min(start + size, bytes.count)], isOld: true)
+            passed += filter.pass(bytes[start..<min(start + size, bytes.count)], isForAnswering: false)
         }
-        return String(decoding: passed + filter.pass([], isOld: false), as: UTF8.self)
+        return String(decoding: passed + filter.pass([], isForAnswering: true), as: UTF8.self)
     }
 
     @Test(arguments: [1, 2, 3, 1 << 20])
@@ -50,7 +50,7 @@ struct ReplayFilterTests {
         )
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func `what seems to begin at each byte is gone through once`() {
         let noise = String(repeating: "\u{9D}", count: 1 << 20)
         #expect(pass(noise, pieces: 1 << 22) == noise)
@@ -60,11 +60,11 @@ struct ReplayFilterTests {
     func `what never ends is not waited for`() {
         let endless = "\u{1B}]11;" + String(repeating: "x", count: 40_000)
         #expect(pass(endless, pieces: 1000) == endless)
-        var filter = ReplayFilter()
-        let old = filter.pass(Array("\u{1B}[".utf8), isOld: true)
+        var filter = QuestionFilter()
+        let old = filter.pass(Array("\u{1B}[".utf8), isForAnswering: false)
         #expect(old.isEmpty)
         // The question is new: half of it came before the viewer did.
-        let new = filter.pass(Array("6n".utf8), isOld: false)
+        let new = filter.pass(Array("6n".utf8), isForAnswering: true)
         #expect(new == Array("\u{1B}[6n".utf8))
     }
 }
