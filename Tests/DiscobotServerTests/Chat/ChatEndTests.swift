@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
+import DiscobotStore
 import DiscobotTestSupport
 import Foundation
 import Testing
@@ -41,6 +43,31 @@ struct ChatEndTests {
             try SlowBubblewrap.release(fixture)
             #expect(try await fixture.talk("echo usable", in: session).text == "usable\n")
             #expect(try await fixture.messages(of: session).map { $0["role"].string } == ["user", "user", "assistant"])
+        }
+    }
+
+    @Test
+    func `a turn that is cancelled while nobody follows its agent keeps what the agent has said`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            let script = "echo begun; touch begun; until [ -e go ]; do sleep 0.02; done; echo more; touch said; sleep 1000"
+            async let answer = fixture.talk(script, in: session)
+            let files = "data/sandboxes/sessions/\(session)/data/workspace"
+            try await fixture.eventually { fixture.directory.exists("\(files)/begun") }
+            fixture.server.kill()
+            try fixture.directory.write("", to: "\(files)/go")
+            try await fixture.eventually { fixture.directory.exists("\(files)/said") }
+            try await fixture.withStore { store in
+                try await store.write { transaction in
+                    for turn in try transaction.openTurns(of: ID(rawValue: session)) { try transaction.requestCancel(turn.id) }
+                }
+            }
+            try await fixture.startServer()
+            let whole = try await answer
+            try await whole.expectWhole()
+            #expect(whole.text == "begun\nmore\n")
+            #expect(whole.types.last == "abort")
+            try await fixture.expectHistory(of: session, [whole])
         }
     }
 

@@ -30,6 +30,8 @@ package struct RunTurnJob: JobHandler {
 
     /// How long an agent may be out of reach, without a new chunk, while its sandbox runs.
     private static let patience: Duration = .seconds(60)
+    /// How long an agent may take to end what was cancelled while nobody followed it.
+    private static let endPatience: Duration = .seconds(10)
 
     private let sandboxes: SandboxService
     private let feed: TurnFeed
@@ -72,7 +74,7 @@ package struct RunTurnJob: JobHandler {
             try await relay(turn, payload)
             return .failed(message: "the agent ended its answer without saying so")
         } catch is TurnCancelled {
-            try await stopAgent(of: turn, payload)
+            try await stopAgent(of: turn.id, payload)
             return .aborted(reason: "the turn was cancelled")
         } catch let error as ServerError where error.isOfTurn {
             logger.warning(
@@ -125,16 +127,19 @@ package struct RunTurnJob: JobHandler {
         let (turn, request, repository) = try await store.read { try Self.request(id, payload, $0) }
         if turn.chunkCount == 0 { try await start(request, in: repository, with: agent) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await agent.follow(id.rawValue, after: turn.chunkCount) { batch in
-                    let isNext = try await store.write { try $0.append(batch, to: id) }
-                    // Another server follows the agent, or the turn is over.
-                    guard isNext else { throw CancellationError() }
-                }
-            }
+            group.addTask { try await follow(turn, at: agent) }
             group.addTask { try await passOnCancellation(of: id, to: agent) }
             defer { group.cancelAll() }
             try await group.next()
+        }
+    }
+
+    /// Stores the chunks of a turn as they come.
+    private func follow(_ turn: Turn, at agent: AgentClient) async throws {
+        try await agent.follow(turn.id.rawValue, after: turn.chunkCount) { batch in
+            let isNext = try await store.write { try $0.append(batch, to: turn.id) }
+            // Another server follows the agent, or the turn is over.
+            guard isNext else { throw CancellationError() }
         }
     }
 
@@ -219,12 +224,25 @@ extension RunTurnJob {
         }
     }
 
-    /// A turn that was cancelled while nobody followed the agent may still be worked on.
-    private func stopAgent(of turn: Turn, _ payload: Payload) async throws {
-        guard let session = try await store.read({ try $0.session(payload.sessionId, of: payload.projectId) }) else {
-            return
+    /// A turn that was cancelled while nobody followed the agent may still be worked on: it is stopped, and what the
+    /// agent has said until then is kept.
+    private func stopAgent(of turn: ID<Turn>, _ payload: Payload) async throws {
+        let (turn, session) = try await store.read { transaction in
+            (try transaction.turn(turn), try transaction.session(payload.sessionId, of: payload.projectId))
         }
-        _ = try? await sandboxes.runningAgent(of: session)?.cancel(turn.id.rawValue)
+        guard let turn, !turn.status.isEnded, let session,
+            let agent = try? await sandboxes.runningAgent(of: session)
+        else { return }
+        _ = try? await agent.cancel(turn.id.rawValue)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // One that has never heard of the turn, or is out of reach, has nothing to say.
+                do { try await follow(turn, at: agent) } catch is AgentError {}
+            }
+            group.addTask { try await Task.sleep(for: Self.endPatience) }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
     }
 
     /// Returns once somebody has asked for the turn to be cancelled.
