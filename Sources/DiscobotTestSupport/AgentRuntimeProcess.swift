@@ -59,8 +59,8 @@ package final class AgentRuntimeProcess: Sendable {
 
     /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
     @discardableResult
-    package func terminate() -> Int32 {
-        process.terminate()
+    package func terminate() async -> Int32 {
+        await process.terminate()
     }
 
     /// Holds the process up, as a machine without memory would, until it is continued or killed.

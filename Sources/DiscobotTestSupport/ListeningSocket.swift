@@ -26,14 +26,9 @@ package struct ListeningSocket: Sendable {
         port = Int(UInt16(bigEndian: address.sin_port))
     }
 
-    /// Blocks until somebody connects, whom it leaves without an answer.
-    package func waitForConnection() {
-        _ = accept(descriptor, nil, nil)
-    }
-
     /// Waits until somebody connects, whom it leaves without an answer; nil after a minute.
     package func waitForPeer() async -> Peer? {
-        await Self.onThread { [descriptor] in
+        await Thread.run { [descriptor] in
             var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             guard poll(&event, 1, 60_000) == 1 else { return nil }
             let peer = accept(descriptor, nil, nil)
@@ -43,20 +38,13 @@ package struct ListeningSocket: Sendable {
         }
     }
 
-    /// A server in this process needs the threads that tasks run on.
-    private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(returning: body()) }
-        }
-    }
-
     /// A process that has connected.
     package struct Peer: Sendable {
         fileprivate let descriptor: Int32
 
         /// Whether it ends or closes the connection, with at most `milliseconds` between two signs of life.
         package func ends(within milliseconds: Int32) async -> Bool {
-            await onThread { [descriptor] in
+            await Thread.run { [descriptor] in
                 var buffer = [UInt8](repeating: 0, count: 4096)
                 var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
                 while poll(&event, 1, milliseconds) == 1 {

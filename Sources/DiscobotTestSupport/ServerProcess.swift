@@ -41,8 +41,8 @@ package final class ServerProcess: Sendable {
     }
 
     /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
-    package func terminate() -> Int32 {
-        process.terminate()
+    package func terminate() async -> Int32 {
+        await process.terminate()
     }
 
     private static func environment(in directory: TemporaryDirectory, port: Int) -> [String: String] {

@@ -45,8 +45,8 @@ package final class SpawnedProcess: Sendable {
 
     /// Asks the process to end; returns its exit code, or that of a signal as a shell tells it.
     @discardableResult
-    package func terminate() -> Int32 {
-        signal(SIGTERM)
+    package func terminate() async -> Int32 {
+        await Thread.run { self.signal(SIGTERM) }
     }
 
     @discardableResult

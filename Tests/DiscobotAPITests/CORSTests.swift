@@ -159,7 +159,7 @@ struct CORSTests {
             let connection = try RawConnection(port: server.client.port)
             defer { connection.close() }
             connection.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:3000\r\n\r\n")
-            let head = await connection.received(until: "event: connected").lowercased()
+            let head = await connection.read(until: "event: connected").lowercased()
             #expect(head.contains("access-control-allow-origin: http://localhost:3000"))
             #expect(head.contains("access-control-allow-credentials: true"))
         }

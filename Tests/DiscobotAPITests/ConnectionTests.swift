@@ -27,7 +27,7 @@ struct ConnectionTests {
     /// Sends bytes that end the connection and returns what came before that.
     private static func conversation(_ connection: RawConnection, _ text: String) async throws -> String {
         connection.send(text)
-        return try #require(await connection.receivedToEnd(), "the connection is left open")
+        return try #require(await connection.readToEnd(), "the connection is left open")
     }
 
     @Test
@@ -35,15 +35,15 @@ struct ConnectionTests {
         try await Self.with { connection in
             for _ in 0..<3 {
                 connection.send(Self.health)
-                let answer = await connection.received(until: Self.alive)
+                let answer = await connection.read(until: Self.alive)
                 #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
                 #expect(!answer.lowercased().contains("connection: close"))
             }
             connection.send("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            let missing = await connection.received(until: "}")
+            let missing = await connection.read(until: "}")
             #expect(missing.hasPrefix("HTTP/1.1 404 "))
             connection.send("POST /api/projects HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{")
-            let refused = await connection.received(until: "}")
+            let refused = await connection.read(until: "}")
             #expect(refused.hasPrefix("HTTP/1.1 400 "))
             let end = try await Self.conversation(connection, Self.last)
             #expect(end.hasPrefix("HTTP/1.1 200 OK\r\n") && end.hasSuffix(Self.alive))
@@ -136,7 +136,7 @@ struct ConnectionTests {
         ] {
             try await Self.with { connection in
                 connection.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\(headers)\r\n")
-                let answer = await connection.received(until: "\r\n\r\n")
+                let answer = await connection.read(until: "\r\n\r\n")
                 // A reset takes an answer that has not been read along.
                 #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 4"), "\(answer)")
             }
@@ -165,7 +165,7 @@ struct ConnectionTests {
                 connection.send("\(String(piece.utf8.count, radix: 16));x=y\r\n\(piece)\r\n")
             }
             connection.send("0\r\nTrailer: x\r\n\r\n")
-            let stored = await connection.received(until: "}")
+            let stored = await connection.read(until: "}")
             #expect(stored.hasPrefix("HTTP/1.1 200 OK\r\n"))
             #expect(stored.contains(#""value":"chunked""#))
 
@@ -173,7 +173,7 @@ struct ConnectionTests {
             let piece = String(repeating: "x", count: 64 << 10)
             for _ in 0..<17 { connection.send("10000\r\n\(piece)\r\n") }
             connection.send("0\r\n\r\n")
-            let tooLarge = await connection.received(until: "}")
+            let tooLarge = await connection.read(until: "}")
             #expect(tooLarge.hasPrefix("HTTP/1.1 413 "))
             let end = try await Self.conversation(connection, Self.last)
             #expect(end.contains(Self.alive))
@@ -187,7 +187,7 @@ struct ConnectionTests {
                 "PUT /api/preferences/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13\r\nExpect: 100-continue\r\n"
                     + "Connection: close\r\n\r\n{\"value\":\"x\"}"
             )
-            let answer = try #require(await connection.receivedToEnd())
+            let answer = try #require(await connection.readToEnd())
             #expect(answer.contains("HTTP/1.1 200 OK\r\n"))
         }
     }
@@ -201,7 +201,7 @@ struct ConnectionTests {
             connection.send(
                 "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n"
             )
-            let answer = try #require(await connection.receivedToEnd()).lowercased()
+            let answer = try #require(await connection.readToEnd()).lowercased()
             #expect(answer.contains("\r\nconnection: close\r\n"), "\(answer)")
         }
     }

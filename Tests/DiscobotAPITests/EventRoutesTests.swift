@@ -40,7 +40,7 @@ struct EventRoutesTests {
         let connection = try await TestServer.with { server in
             let connection = try RawConnection(port: server.client.port)
             connection.send("GET \(Self.path)?since=0 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
-            let head = await connection.received(until: "event: connected\n").lowercased()
+            let head = await connection.read(until: "event: connected\n").lowercased()
             #expect(head.hasPrefix("http/1.1 200 ok\r\n"))
             #expect(head.contains("\r\ncontent-type: text/event-stream\r\n"))
             #expect(head.contains("\r\ncache-control: no-cache\r\n"))
@@ -50,7 +50,7 @@ struct EventRoutesTests {
             return connection
         }
         defer { connection.close() }
-        #expect(await connection.receivedToEnd() != nil, "the stream is left open")
+        #expect(await connection.readToEnd() != nil, "the stream is left open")
     }
 
     @Test
@@ -230,11 +230,11 @@ struct EventRoutesTests {
             for connection in connections {
                 // Each new reader has the log looked at, which is no news for the others.
                 connection.send(request)
-                #expect(await connection.received(until: "connected").contains("connected"))
+                #expect(await connection.read(until: "connected").contains("connected"))
             }
             try await server.append(3)
             for connection in connections {
-                let text = await connection.received(until: #""seq":3"#)
+                let text = await connection.read(until: #""seq":3"#)
                 #expect(text.contains(#""seq":3"#))
                 #expect(text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix(":") }.isEmpty)
             }
@@ -251,7 +251,7 @@ struct EventRoutesTests {
             // More than the sockets of the connection hold.
             for _ in 0..<90 { try await server.append(100) }
             #expect(try await numbers == Array(1...9000))
-            let text = await idle.received(until: #""seq":9000,"#)
+            let text = await idle.read(until: #""seq":9000,"#)
             let lines = text.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("id: ") }
             #expect(lines.compactMap { Int($0.dropFirst(4)) } == Array(1...9000))
         }
@@ -263,7 +263,7 @@ struct EventRoutesTests {
             for round in 0..<40 {
                 let connection = try RawConnection(port: server.client.port)
                 connection.send("GET \(Self.path)?since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                if round % 2 == 0 { _ = await connection.received(until: "connected") }
+                if round % 2 == 0 { _ = await connection.read(until: "connected") }
                 connection.close()
                 try await server.append(20)
             }

@@ -136,19 +136,3 @@ extension TestServer {
         return try #require(workspace["id"].string)
     }
 }
-
-extension RawConnection {
-    /// Like `read(until:)`, without holding a thread that the server in this process needs.
-    func received(until text: String) async -> String {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(returning: read(until: text)) }
-        }
-    }
-
-    /// Like `readToEnd()`, without holding a thread that the server in this process needs.
-    func receivedToEnd() async -> String? {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(returning: readToEnd()) }
-        }
-    }
-}

@@ -137,7 +137,7 @@ struct InfrastructureRoutesTests {
             let connection = try RawConnection(port: server.client.port)
             defer { connection.close() }
             connection.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            let answer = try #require(await connection.receivedToEnd()).lowercased()
+            let answer = try #require(await connection.readToEnd()).lowercased()
             #expect(answer.hasPrefix("http/1.1 307 "))
             #expect(answer.contains("\r\nlocation: /api/ui\r\n"))
         }

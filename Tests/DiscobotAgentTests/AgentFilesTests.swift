@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// The files of a runtime's working copy.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct AgentFilesTests {
     private func refusal(_ body: () async throws -> Void) async -> AgentError.Code? {
         do {

@@ -9,7 +9,7 @@ import Testing
 @testable import DiscobotAgent
 
 /// Hooks of a runtime as a process.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct AgentHooksTests {
     private func hook(_ type: String, _ body: String, _ fields: String = "") -> String {
         "#!/bin/sh\n#---\n# name: Test hook\n# type: \(type)\n\(fields)#---\n\(body)\n"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct AgentProcessTests {
     private static let strays = StrayProcesses(owner: "test-\(getpid())", isAlone: false)
 

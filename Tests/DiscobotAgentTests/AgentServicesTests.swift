@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Services of a runtime as a process.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct AgentServicesTests {
     /// A number that no other process sleeps for.
     private func seconds() -> String { "1\(Int.random(in: 100_000...999_999))" }
@@ -175,7 +175,7 @@ struct AgentServicesTests {
             try addProgram("services/long.sh", "#!/bin/sh\ntrap '' TERM\nsleep \(number)", in: directory)
             _ = try await runtime.client.startService("long")
             try await eventually { processes(mentioning: "sleep\0\(number)") == 1 }
-            runtime.terminate()
+            await runtime.terminate()
             #expect(processes(mentioning: number) == 0)
             let second = try await AgentRuntimeProcess(in: directory)
             #expect(try await second.client.service("long").status == .stopped)

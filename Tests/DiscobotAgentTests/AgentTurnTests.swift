@@ -209,7 +209,7 @@ struct AgentTurnTests {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             try await runtime.start("echo ready; sleep 1000", completion: "c")
             try await runtime.wait(for: 5, of: "c")
-            #expect(runtime.terminate() == 0)
+            #expect(await runtime.terminate() == 0)
             let next = try await AgentRuntimeProcess(in: directory)
             defer { next.kill() }
             #expect(

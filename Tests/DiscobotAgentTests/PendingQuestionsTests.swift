@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct PendingQuestionsTests {
     private static func question(_ id: String) -> PendingQuestion {
         PendingQuestion(

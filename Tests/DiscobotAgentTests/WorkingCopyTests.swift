@@ -8,7 +8,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorkingCopyTests {
     private func with(
         source script: String,

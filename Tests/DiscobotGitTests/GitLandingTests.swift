@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotGit
 
 /// The last step of commits into a workspace, and what is made of one that was killed.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct GitLandingTests {
     /// A repository at the older of two commits that differ in many ways.
     private func with(

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What becomes of local sandboxes when something else ends, or has ended.
-@Suite(.timeLimit(.minutes(2)), .serialized)
+@Suite(.timeLimit(.minutes(5)), .serialized)
 struct LocalLifeTests {
     private func with(
         _ kind: ProviderKind,

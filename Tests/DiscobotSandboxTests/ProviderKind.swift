@@ -102,7 +102,7 @@ enum Leftovers {
 
     /// Waits until there are none; what a killed launcher leaves to the kernel goes without a word.
     static func areGone(_ text: String) async throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < deadline {
             if processes(text).isEmpty { return true }
             try await Task.sleep(for: .milliseconds(5))

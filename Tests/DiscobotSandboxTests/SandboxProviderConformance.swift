@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What every provider must do.
-@Suite(.timeLimit(.minutes(2)), .serialized)
+@Suite(.timeLimit(.minutes(5)), .serialized)
 struct SandboxProviderConformance {
     private func with(
         _ kind: ProviderKind,

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// Who waits for whom.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SandboxQueueTests {
     private struct Failed: Error {}
 

@@ -77,7 +77,7 @@ struct CrashTests {
             try await checkRecovery(server.client, workspaces: workspaces, in: directory)
             let log = try String(contentsOfFile: directory.file("server.log"), encoding: .utf8)
             #expect(log.contains("job of a lost worker taken over"), "no kill has hit a running job")
-            #expect(server.terminate() == 0)
+            #expect(await server.terminate() == 0)
         }
     }
 
@@ -118,7 +118,7 @@ struct CrashTests {
             let workspace = try await server.client.settled(workspace: try #require(id))
             #expect(workspace["status"].string == "error")
             #expect(workspace["errorMessage"].string == "the server ended while the job ran")
-            #expect(server.terminate() == 0)
+            #expect(await server.terminate() == 0)
         }
     }
 
@@ -142,16 +142,16 @@ struct CrashTests {
             let second = try await ServerProcess(in: directory, port: port)
             let new = try #require(await remote.waitForPeer())
             defer { new.close() }
-            #expect(await old.ends(within: 30_000))
+            #expect(await old.ends(within: 60_000))
             #expect(await !new.ends(within: 0))
 
             let path = "/api/projects/local/workspaces/\(id)?deleteFiles=true"
             #expect(try await second.client.delete(path).status == 200)
-            #expect(await new.ends(within: 30_000))
+            #expect(await new.ends(within: 60_000))
             let _: Bool = try await second.client.follow("/api/projects/local/events?after=0") { event in
                 event.data["data"]["jobType"].string == "workspace_remove_files" ? true : nil
             }
-            #expect(second.terminate() == 0)
+            #expect(await second.terminate() == 0)
             #expect(!directory.exists("data/workspaces/local"))
         }
     }
@@ -194,7 +194,7 @@ struct CrashTests {
             #expect(Set(begun.map(String.init)) == workspaces)
             #expect(begun.count > workspaces.count, "no kill has hit a clone")
             #expect(!directory.exists("overlaps"), "a clone ran twice at once")
-            #expect(server.terminate() == 0)
+            #expect(await server.terminate() == 0)
         }
     }
 

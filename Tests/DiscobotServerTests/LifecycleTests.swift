@@ -26,7 +26,7 @@ struct LifecycleTests {
                     continuation.finish()
                 }
                 for await _ in connected { break }
-                #expect(server.terminate() == 0)
+                #expect(await server.terminate() == 0)
                 try await group.waitForAll()
             }
         }
@@ -46,8 +46,9 @@ struct LifecycleTests {
                 .post,
                 "/api/projects/local/workspaces/\(workspace["id"].string ?? "")/git/fetch"
             )
-            silent.waitForConnection()
-            #expect(server.terminate() == 0)
+            let peer = try #require(await silent.waitForPeer())
+            defer { peer.close() }
+            #expect(await server.terminate() == 0)
             _ = try? await fetch
         }
     }
@@ -58,10 +59,10 @@ struct LifecycleTests {
             let port = try ServerProcess.freePort()
             let first = try await ServerProcess(in: directory, port: port)
             #expect(try await first.client.put("/api/preferences/a", #"{"value":"kept"}"#).status == 200)
-            #expect(first.terminate() == 0)
+            #expect(await first.terminate() == 0)
             let second = try await ServerProcess(in: directory, port: port)
             #expect(try await second.client.get("/api/preferences/a").json["value"].string == "kept")
-            #expect(second.terminate() == 0)
+            #expect(await second.terminate() == 0)
         }
     }
 
@@ -104,9 +105,9 @@ struct LifecycleTests {
             defer { for client in clients { client.close() } }
             for client in clients {
                 client.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                #expect(client.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200"))
+                #expect(await client.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200"))
             }
-            #expect(server.terminate() == 0)
+            #expect(await server.terminate() == 0)
         }
     }
 
@@ -136,7 +137,7 @@ struct LifecycleTests {
             #expect(Set(statuses).isSubset(of: [200, 507]))
             #expect(try await server.client.get("/api/preferences/kept").json["value"].string == "v")
             #expect(try await server.client.get("/ready").status == 200)
-            #expect(server.terminate() == 0)
+            #expect(await server.terminate() == 0)
         }
     }
 }

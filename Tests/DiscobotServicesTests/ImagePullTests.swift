@@ -12,7 +12,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ImagePullTests {
     @Test
     func `an image that is missing is pulled, and its progress is told`() async throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotTunnel
 
 /// Connections that wait for their next use.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct IdleTunnelsTests {
     private let loop = NIOAsyncTestingEventLoop()
 

@@ -130,41 +130,6 @@ private func flood(_ socket: WebSocket) async throws {
 
 /// A connection of bytes, for what no client would send.
 extension RawConnection {
-    /// Like `send`, without holding a thread that the server in this process needs.
-    func sendInBackground(_ bytes: [UInt8]) async {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                send(bytes)
-                continuation.resume()
-            }
-        }
-    }
-
-    /// Reads until so many bytes have come, or the peer closes.
-    func bytes(_ count: Int) async -> [UInt8] {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(returning: read(count: count)) }
-        }
-    }
-
-    /// Reads until the peer closes; nil when it does not within the time.
-    func end() async -> [UInt8]? {
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(returning: readBytesToEnd()) }
-        }
-    }
-
-    /// Reads the head of an answer.
-    func head() async -> String {
-        var bytes: [UInt8] = []
-        while !bytes.suffix(4).elementsEqual("\r\n\r\n".utf8) {
-            let next = await self.bytes(1)
-            guard !next.isEmpty else { break }
-            bytes += next
-        }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
     static let upgrade =
         "Host: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

@@ -9,7 +9,7 @@ import NIOPosix
 import Testing
 
 /// How a connection leaves HTTP, byte by byte.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct UpgradeTests {
     private static func with(_ body: @escaping @Sendable (RawConnection) async throws -> Void) async throws {
         try await UpgradeServer.with { server in
@@ -22,7 +22,7 @@ struct UpgradeTests {
             let after = try RawConnection(port: server.port)
             defer { after.close() }
             after.send("GET /plain HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            let answer = try #require(await after.end())
+            let answer = try #require(await after.readBytesToEnd())
             #expect(String(decoding: answer, as: UTF8.self).hasSuffix("plain"))
         }
     }
@@ -51,7 +51,7 @@ struct UpgradeTests {
             let connection = try RawConnection(port: server.port)
             defer { connection.close() }
             connection.send("GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            _ = await connection.head()
+            _ = await connection.readHead()
             // The table skips lines when others come and go while it is read.
             var timers: [String] = []
             for _ in 0..<100 where timers != ["02:"] { timers = try await Self.timers(port: server.port) }
@@ -66,11 +66,11 @@ struct UpgradeTests {
             let request = "/open HTTP/1.1\r\nHost: localhost\r\n\r\n"
             connection.send("HEAD \(request)HEAD \(request)GET \(request)")
             for _ in 0..<3 {
-                let head = await connection.head()
+                let head = await connection.readHead()
                 #expect(head.hasPrefix("HTTP/1.1 200"), "\(head)")
                 #expect(head.lowercased().contains("transfer-encoding: chunked"))
             }
-            #expect(await connection.bytes(5) == Array("0\r\n\r\n".utf8))
+            #expect(await connection.read(count: 5) == Array("0\r\n\r\n".utf8))
         }
     }
 
@@ -80,7 +80,7 @@ struct UpgradeTests {
             connection.send(
                 Array(Self.get.utf8) + Self.frame(1, "early") + Self.frame(9, "p") + Self.frame(1, "more").prefix(3)
             )
-            let head = await connection.head()
+            let head = await connection.readHead()
             #expect(head.hasPrefix("HTTP/1.1 101 "), "\(head)")
             #expect(
                 head.contains("\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n".lowercased())
@@ -89,12 +89,12 @@ struct UpgradeTests {
             #expect(head.lowercased().contains("\r\nconnection: upgrade\r\n"))
             #expect(!head.lowercased().contains("transfer-encoding") && !head.lowercased().contains("content-length"))
             connection.send(Array(Self.frame(1, "more").dropFirst(3)))
-            let frames = await connection.bytes(7 + 3 + 6)
+            let frames = await connection.read(count: 7 + 3 + 6)
             #expect(
                 frames == [0x81, 5] + Array("early".utf8) + [0x8A, 1] + Array("p".utf8) + [0x81, 4] + Array("more".utf8)
             )
             connection.send(WebSocketParserTests.frame(8, [3, 232]))
-            let end = try #require(await connection.end())
+            let end = try #require(await connection.readBytesToEnd())
             #expect(end == [0x88, 2, 3, 232])
         }
     }
@@ -104,15 +104,15 @@ struct UpgradeTests {
         try await Self.with { connection in
             let plain = "GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n"
             connection.send(plain)
-            let first = await connection.head()
+            let first = await connection.readHead()
             #expect(first.hasPrefix("HTTP/1.1 200 "))
-            _ = await connection.bytes(5)
+            _ = await connection.read(count: 5)
             connection.send(Array((plain + Self.get).utf8) + Self.frame(1, "x"))
-            _ = await connection.head()
-            _ = await connection.bytes(5)
-            let head = await connection.head()
+            _ = await connection.readHead()
+            _ = await connection.read(count: 5)
+            let head = await connection.readHead()
             #expect(head.hasPrefix("HTTP/1.1 101 "))
-            let echo = await connection.bytes(3)
+            let echo = await connection.read(count: 3)
             #expect(echo == [0x81, 1, UInt8(ascii: "x")])
         }
     }
@@ -152,7 +152,7 @@ struct UpgradeTests {
             connection.send(
                 isUpgrade ? request + "surplus" : request.replacing("\r\n\r\n", with: "\r\nConnection: close\r\n\r\n")
             )
-            let answer = String(decoding: try #require(await connection.end(), "left open"), as: UTF8.self)
+            let answer = String(decoding: try #require(await connection.readBytesToEnd(), "left open"), as: UTF8.self)
             #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(answer)")
             #expect(answer.lowercased().contains(text.lowercased()), "\(answer)")
             #expect(!isUpgrade || answer.lowercased().contains("\r\nconnection: close\r\n"), "\(answer)")
@@ -168,17 +168,17 @@ struct UpgradeTests {
                     "GET /tunnel HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nearly".utf8
                 )
             )
-            let head = await connection.head()
+            let head = await connection.readHead()
             #expect(head.hasPrefix("HTTP/1.1 101 ") && head.lowercased().contains("\r\nupgrade: echo\r\n"))
-            let early = await connection.bytes(5)
+            let early = await connection.read(count: 5)
             #expect(early == Array("early".utf8))
             let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 * 31) }
-            async let sent: Void = connection.sendInBackground(bytes)
-            let echo = await connection.bytes(bytes.count)
+            async let sent: Void = connection.sendMuch(bytes)
+            let echo = await connection.read(count: bytes.count)
             await sent
             #expect(echo == bytes)
             connection.finish()
-            let end = try #require(await connection.end())
+            let end = try #require(await connection.readBytesToEnd())
             #expect(end == Array("end".utf8))
         }
     }
@@ -194,11 +194,11 @@ struct UpgradeTests {
     func `ends the connection with a code`(what: String, frame: [UInt8], answer: [UInt8]) async throws {
         try await Self.with { connection in
             connection.send(Self.get)
-            _ = await connection.head()
+            _ = await connection.readHead()
             connection.send(frame)
-            let close = await connection.bytes(answer.count)
+            let close = await connection.read(count: answer.count)
             #expect(close == answer, "\(what)")
-            let rest = await connection.end()
+            let rest = await connection.readBytesToEnd()
             #expect(rest != nil, "left open")
         }
     }
@@ -212,16 +212,16 @@ struct UpgradeTests {
             let dead = try RawConnection(port: server.port)
             defer { dead.close() }
             dead.send(Self.get)
-            _ = await dead.head()
+            _ = await dead.readHead()
             // It is pinged, does not answer, and is left.
-            let pings = try #require(await dead.end())
+            let pings = try #require(await dead.readBytesToEnd())
             #expect(pings == [0x89, 0])
 
             let silent = try RawConnection(port: server.port)
             defer { silent.close() }
             silent.send(Array(Self.get.utf8) + Self.frame(1, "close me"))
-            _ = await silent.head()
-            let close = try #require(await silent.end())
+            _ = await silent.readHead()
+            let close = try #require(await silent.readBytesToEnd())
             #expect(close.starts(with: [0x88, 13, 0x0F, 0xA1]))
         }
     }
@@ -238,8 +238,8 @@ struct UpgradeTests {
             let last = try RawConnection(port: server.port)
             defer { last.close() }
             last.send(Array(Self.get.utf8) + Self.frame(1, "hello"))
-            _ = await last.head()
-            let echo = await last.bytes(7)
+            _ = await last.readHead()
+            let echo = await last.read(count: 7)
             #expect(echo == [0x81, 5] + Array("hello".utf8))
         }
     }
@@ -254,12 +254,12 @@ struct UpgradeTests {
             defer { for connection in [socket, tunnel, silent] { connection.close() } }
             socket.send(Self.get)
             tunnel.send("GET /tunnel HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-            for connection in [socket, tunnel] { _ = await connection.head() }
+            for connection in [socket, tunnel] { _ = await connection.readHead() }
             await server.stop()
-            let close = await socket.bytes(4)
+            let close = await socket.read(count: 4)
             #expect(close.starts(with: [0x88]) && close.suffix(2) == [3, 0xE9])
             socket.send(WebSocketParserTests.frame(8, [3, 0xE9]))
-            let ends = [await socket.end(), await tunnel.end(), await silent.end()]
+            let ends = [await socket.readBytesToEnd(), await tunnel.readBytesToEnd(), await silent.readBytesToEnd()]
             #expect(ends.allSatisfy { $0 != nil })
         }
     }
@@ -312,11 +312,11 @@ struct UpgradeTests {
             let connection = try RawConnection(port: server.port)
             defer { connection.close() }
             connection.send("GET /flood HTTP/1.1\r\n" + RawConnection.upgrade + "\r\n")
-            _ = await connection.head()
+            _ = await connection.readHead()
             // A client that answers no ping gets the window and no more: it reads nothing else until it asks to close.
-            let flood = await connection.bytes(64 << 10)
+            let flood = await connection.read(count: 64 << 10)
             connection.send(WebSocketParserTests.frame(8, [3, 232]))
-            let rest = try #require(await connection.end())
+            let rest = try #require(await connection.readBytesToEnd())
             #expect(flood.count == 64 << 10)
             #expect(rest.count < 64 << 10, "\(rest.count)")
         }

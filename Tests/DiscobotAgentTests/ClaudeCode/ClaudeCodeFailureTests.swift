@@ -8,7 +8,7 @@ import Foundation
 import Testing
 
 /// What goes wrong, with the real program, or a script in its place that goes wrong at will.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(5)))
 struct ClaudeCodeFailureTests {
     @Test func `a refused key ends the turn`() async throws {
         try await ClaudeCodeBench.with { bench in

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// A script in the place of the program, for output that the real one only writes when something is wrong.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ClaudeCodeOutputTests {
     private func turn(
         _ script: String,

@@ -92,7 +92,7 @@ struct ChatClientTests {
                 "GET \(ChatFixture.chat)/\(session)/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                     + "Last-Event-ID: \(first.lastID ?? "")\r\n\r\n"
             )
-            for _ in 0..<3 { #expect(connection.read(until: ":\n\n").contains(":\n\n")) }
+            for _ in 0..<3 { #expect(await connection.read(until: ":\n\n").contains(":\n\n")) }
             connection.close()
             _ = try await client.post("\(ChatFixture.chat)/\(session)/cancel", "{}")
             try await client.removeSession(session)

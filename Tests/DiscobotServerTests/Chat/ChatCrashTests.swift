@@ -141,7 +141,7 @@ struct ChatCrashTests {
                 }
                 for frames in [30, 120] {
                     await progress.reach(frames)
-                    #expect(fixture.server.terminate() == 0)
+                    #expect(await fixture.server.terminate() == 0)
                     try await fixture.startServer()
                 }
                 for try await answer in group {
@@ -164,7 +164,7 @@ struct ChatCrashTests {
                 for _ in 0..<6 { group.addTask { try await fixture.talk(script, in: session, progress: progress) } }
                 for (frames, isKilled) in [(1, true), (30, false), (60, true), (100, false)] {
                     await progress.reach(frames)
-                    if isKilled { fixture.server.kill() } else { #expect(fixture.server.terminate() == 0) }
+                    if isKilled { fixture.server.kill() } else { #expect(await fixture.server.terminate() == 0) }
                     try await fixture.startServer()
                 }
                 return try await group.reduce(into: []) { $0.append($1) }

@@ -133,7 +133,7 @@ final class ChatFixture: Sendable {
         while ContinuousClock.now < deadline, directory.exists(sessions), try directory.contents(sessions) != [] {
             try await Task.sleep(for: .milliseconds(10))
         }
-        #expect(server.terminate() == 0)
+        #expect(await server.terminate() == 0)
         try await expectNothingLeft()
     }
 }

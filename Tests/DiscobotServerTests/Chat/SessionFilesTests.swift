@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Files of a session, over the server.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct SessionFilesTests {
     @Test(arguments: SessionProvider.allCases)
     func `files of the sandbox are seen and edited, also when it has to be started`(

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// The connections behind previews: when they end, and when they are used again.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct PreviewConnectionTests {
     private static let services = ["mirror.py": PreviewFixture.mirror]
 
@@ -20,7 +20,7 @@ struct PreviewConnectionTests {
             silence.close()
             try await untilTrue { try await fixture.client.get(files).text.contains("silence-gone") }
             let stall = try fixture.rawPreview(session, "mirror", "GET /stall HTTP/1.1\r\nHost: HOST\r\n\r\n")
-            #expect(stall.read(until: "short").hasSuffix("short"))
+            #expect(await stall.read(until: "short").hasSuffix("short"))
             stall.close()
             try await untilTrue { try await fixture.client.get(files).text.contains("stall-gone") }
         }
@@ -34,7 +34,7 @@ struct PreviewConnectionTests {
             let both = "\(requests[0])\r\n\(requests[1])Connection: close\r\n\r\n"
             let connection = try fixture.rawPreview(session, "mirror", both)
             defer { connection.close() }
-            let answers = try #require(connection.readToEnd())
+            let answers = try #require(await connection.readToEnd())
             let parts = answers.components(separatedBy: "\r\n\r\n")
             #expect(parts.first?.hasPrefix("HTTP/1.1 200") == true, "\(answers)")
             #expect(parts.dropFirst().first?.hasPrefix("HTTP/1.1 200") == true, "\(answers)")

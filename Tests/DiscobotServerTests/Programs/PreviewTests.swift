@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Services of real sandboxes, seen through the server.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct PreviewTests {
     private static let services = ["mirror.py": PreviewFixture.mirror]
 
@@ -53,9 +53,9 @@ struct PreviewTests {
             #expect(early.text == "enough")
             let chunked = "POST /echo HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
             let connection = try fixture.rawPreview(session, "mirror", chunked + "3\r\nabc\r\n")
-            #expect(connection.read(until: "abc").contains("200"))
+            #expect(await connection.read(until: "abc").contains("200"))
             connection.send("4\r\ndefg\r\n0\r\n\r\n")
-            #expect(connection.read(until: "defg").contains("defg"))
+            #expect(await connection.read(until: "defg").contains("defg"))
             connection.close()
             let head = try await fixture.client.send(.head, "/head", headers: host)
             #expect(head.status == 200)
@@ -68,7 +68,7 @@ struct PreviewTests {
         try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = try await fixture.session(with: Self.services)
             let connection = try fixture.rawPreview(session, "mirror", "GET /sse HTTP/1.1\r\nHost: HOST\r\n\r\n")
-            #expect(connection.read(until: "data: 1").contains("text/event-stream"))
+            #expect(await connection.read(until: "data: 1").contains("text/event-stream"))
             connection.close()
             let files = "/api/projects/local/sessions/\(session)/files"
             try await untilTrue { try await fixture.client.get(files).text.contains("client-gone") }
@@ -84,13 +84,13 @@ struct PreviewTests {
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n
                 """
             let connection = try fixture.rawPreview(session, "mirror", request.replacing("\r\n\n", with: "\r\n"))
-            let head = connection.read(until: "hello")
+            let head = await connection.read(until: "hello")
             #expect(head.hasPrefix("HTTP/1.1 101"))
             #expect(head.lowercased().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="))
             #expect(head.lowercased().contains("sec-websocket-protocol: chat"))
             #expect(head.hasSuffix("hello"))
             connection.send("ping")
-            #expect(connection.read(until: "ping") == "ping")
+            #expect(await connection.read(until: "ping") == "ping")
             connection.close()
             let files = "/api/projects/local/sessions/\(session)/files"
             try await untilTrue { try await fixture.client.get(files).text.contains("socket-gone") }
@@ -112,7 +112,7 @@ struct PreviewTests {
                 #expect(page.headers["content-type"]?.hasPrefix("text/html") == true)
             }
             let cut = try fixture.rawPreview(session, "mirror", "GET /cut HTTP/1.1\r\nHost: HOST\r\n\r\n")
-            #expect(cut.readToEnd()?.hasSuffix("short") == true)
+            #expect(await cut.readToEnd()?.hasSuffix("short") == true)
             cut.close()
             for smuggling in [
                 "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -125,7 +125,7 @@ struct PreviewTests {
                     "mirror",
                     "POST /echo HTTP/1.1\r\nHost: HOST\r\n\(smuggling)"
                 )
-                #expect(connection.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 400"), "\(smuggling)")
+                #expect(await connection.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 400"), "\(smuggling)")
                 connection.close()
             }
         }

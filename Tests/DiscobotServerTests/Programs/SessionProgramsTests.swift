@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Services and hooks of a session, over the server.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct SessionProgramsTests {
     private static let makeServices = """
         mkdir -p .discobot/services .discobot/hooks
@@ -110,7 +110,7 @@ struct SessionProgramsTests {
 
 /// Waits until a condition holds.
 func untilTrue(_ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(60)
     while try await !condition() {
         guard ContinuousClock.now < deadline else { throw NotTrue() }
         try await Task.sleep(for: .milliseconds(10))
