@@ -8,7 +8,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
-/// How soon somebody at a session's terminal sees what is typed.
+/// How soon somebody at a session's terminal sees what is typed, or the end of a flood of output.
 struct TerminalBenchmark: AsyncParsableCommand {
     private struct Lost: Error {}
 
@@ -16,8 +16,8 @@ struct TerminalBenchmark: AsyncParsableCommand {
 
     @Option var port: Int
     @Option var session: String
-    @Option(help: "Bytes to type.") var count = 200
-    @Option(help: "What the row is called.") var label = "echo of a byte"
+    @Option(help: "How often to type.") var count = 200
+    @Flag(help: "Type Ctrl-C into a flood.") var flood = false
 
     func run() async throws {
         let tunnel = try await WebSocket.connect(
@@ -26,12 +26,15 @@ struct TerminalBenchmark: AsyncParsableCommand {
             headers: ["Host": "localhost:\(port)"],
             on: MultiThreadedEventLoopGroup.singleton.next()
         )
-        var times = try await WebSocket.run(over: tunnel, as: .client) { try await measure($0) }
+        var times = try await WebSocket.run(over: tunnel, as: .client) { socket in
+            flood ? try await measureInterrupt(socket) : try await measureEcho(socket)
+        }
         times.sort()
+        let label = flood ? "Ctrl-C in a flood" : "echo of a byte"
         report("| \(label) | \(times.count) | \(times.percentile(0.5)) | \(times.percentile(0.99)) |")
     }
 
-    private func measure(_ socket: WebSocket) async throws -> [Duration] {
+    private func measureEcho(_ socket: WebSocket) async throws -> [Duration] {
         // Something that reads what is typed and says nothing of its own; the echo is the terminal's.
         try await type(#"printf 're''ady\n'; exec cat >/dev/null\#r"#, socket)
         try await waitFor("ready", socket)
@@ -41,6 +44,23 @@ struct TerminalBenchmark: AsyncParsableCommand {
             let start = ContinuousClock.now
             try await type(byte, socket)
             try await waitFor(byte, socket)
+            times.append(ContinuousClock.now - start)
+        }
+        return times
+    }
+
+    /// From the key to what is shown when the flood's program has ended, behind all that was on its way.
+    private func measureInterrupt(_ socket: WebSocket) async throws -> [Duration] {
+        let script = #"trap : INT; while :; do printf "re""ady"; read key; yes "a line of a flood"; done"#
+        try await type("exec sh -c '\(script)'\r", socket)
+        var times: [Duration] = []
+        try await waitFor("ready", socket)
+        for _ in 0..<count {
+            try await type("\r", socket)
+            for _ in 0..<50 { try await waitFor("a line of a flood", socket) }
+            let start = ContinuousClock.now
+            try await type("\u{3}", socket)
+            try await waitFor("ready", socket)
             times.append(ContinuousClock.now - start)
         }
         return times
@@ -56,7 +76,8 @@ struct TerminalBenchmark: AsyncParsableCommand {
         while !shown.contains(text) {
             guard let message = try await socket.receive() else { throw Lost() }
             let output = try JSONDecoder().decode(TerminalOutput.self, from: Data(message.bytes.readableBytesView))
-            if case .output(let more) = output { shown += more }
+            // The text may be cut in two.
+            if case .output(let more) = output { shown = shown.suffix(text.count) + more }
         }
     }
 }

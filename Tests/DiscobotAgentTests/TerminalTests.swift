@@ -65,7 +65,7 @@ struct TerminalTests {
                     let seen = try await newer.output(until: "true")
                     #expect(!seen.contains("\u{1B}[6n"))
                     #expect(try await older.run(ask).contains(asked))
-                    #expect(try await newer.output(until: "<>").contains("[6n") == false)
+                    #expect(try await !newer.output(until: "<>").contains("\u{1B}[6n"))
                     older.close()
                     _ = try await older.end()
                     var shown = ""

@@ -2,7 +2,7 @@
 
 package import DiscobotModel
 package import DiscobotStore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Wakes those who follow turns: after each commit that changed one, and now and then to keep their connections alive.

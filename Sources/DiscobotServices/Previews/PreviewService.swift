@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import DiscobotAgentAPI
+import DiscobotAgentAPI
 package import DiscobotModel
-package import DiscobotSandbox
+import DiscobotSandbox
 package import DiscobotStore
 package import DiscobotTunnel
 package import NIOCore

@@ -4,7 +4,7 @@ import DiscobotModel
 package import DiscobotSandbox
 package import DiscobotStore
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Keeps sessions true to their sandboxes: what ends by itself, or from outside, shows in the session, and a sandbox
 /// whose session is gone is removed.

@@ -3,7 +3,7 @@
 package import DiscobotModel
 package import DiscobotStore
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Notes that somebody uses a session, its services or its terminal, which keeps its sandbox from being stopped as idle.
