@@ -79,8 +79,8 @@ struct UpgradeServer: Sendable {
                 try await echo(tunnel)
             }
         }
-        router.get("proxy/:port/:milliseconds") { (request: Request, context: AppRequestContext) -> Response in
-            try await proxied(request, context)
+        for method in [HTTPRequest.Method.get, .post] {
+            router.on("proxy/:port/:milliseconds", method: method) { try await proxied($0, $1) }
         }
         return router
     }

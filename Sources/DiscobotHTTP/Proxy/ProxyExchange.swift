@@ -32,7 +32,8 @@ struct ProxyExchange: Sendable {
             guard request.upgrades.contains("websocket") else {
                 throw ProxyError(.badAnswer, "the service speaks another protocol")
             }
-            await end(upload)
+            await upload.end()
+            await watch.end()
             return webSocket(answer, reader)
         } catch {
             owner.tunnel.close()
@@ -75,23 +76,27 @@ struct ProxyExchange: Sendable {
                     isReusable = try await pass(reader, upload, isOpen: answer.contentLength == nil, to: &writer)
                 } catch {
                     owner.tunnel.close()
-                    await end(upload)
+                    await upload.breakOff()
+                    await watch.end()
                     throw error
                 }
                 // Nothing of this exchange may close a connection that others use, or still be written to it.
-                let isSent = await end(upload)
-                let isKept = isReusable && isSent && !Task.isShuttingDownGracefully
-                if isKept, let place { place.keep(owner) } else { owner.tunnel.close() }
-                try await writer.finish(nil)
+                await watch.end()
+                if let place, isReusable, !Task.isShuttingDownGracefully, await upload.end() {
+                    place.keep(owner)
+                } else {
+                    owner.tunnel.close()
+                }
+                do {
+                    try await writer.finish(nil)
+                } catch {
+                    await upload.breakOff()
+                    throw error
+                }
+                // The client has the whole answer, and may still send what nobody has waited for.
+                await upload.end()
             }
         )
-    }
-
-    @discardableResult
-    private func end(_ upload: ProxyUpload) async -> Bool {
-        let isSent = await upload.end()
-        await watch.end()
-        return isSent
     }
 
     /// Passes the body on; whether the connection may be used again.

@@ -42,9 +42,13 @@ enum ProxyFraming: Sendable, Equatable {
 
 /// A request on its way to a service, beside the answer: a service may answer before it has read all.
 final class ProxyUpload: Sendable {
+    /// How long the client may take for the next piece of a request that has been answered.
+    private static let lingering = TimeAmount.seconds(5)
+
     /// Whether the service has been sent all.
     private let task: Task<Bool, Never>
     private let clock: ProxyClock
+    private let eventLoop: any EventLoop
 
     var hasExpired: Bool { clock.hasExpired }
 
@@ -57,6 +61,7 @@ final class ProxyUpload: Sendable {
     ) {
         let clock = ProxyClock(owner.tunnel, patience)
         self.clock = clock
+        eventLoop = owner.tunnel.eventLoop
         // Ends with the request's body, or when the answer has: see `end`.
         task = Task {
             do {
@@ -98,12 +103,24 @@ final class ProxyUpload: Sendable {
         clock.restart()
     }
 
-    /// Returns when nobody reads the request's body any more: whether the service has been sent all of it.
+    /// Returns when nobody reads the request's body any more: whether the service has been sent all of it. What is left of
+    /// the body is for the server to skip; the next piece goes nowhere when the tunnel is closed.
+    ///
+    /// Reading the body cannot be broken off without breaking the connection of a client that may have sent all of it and
+    /// goes on to its next request. So that is only done to one that says nothing in the midst of its request.
     @discardableResult
     func end() async -> Bool {
         clock.stop()
-        task.cancel()
+        let breakOff = eventLoop.scheduleTask(in: Self.lingering) { [task] in task.cancel() }
+        defer { breakOff.cancel() }
         return await task.value
+    }
+
+    /// The same at once, where the client's connection ends anyway.
+    func breakOff() async {
+        clock.stop()
+        task.cancel()
+        _ = await task.value
     }
 }
 
