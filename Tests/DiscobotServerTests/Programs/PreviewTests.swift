@@ -255,8 +255,14 @@ struct PreviewTests {
                 "/other/mirror/\(parts[2])/head", "/api/projects", "/health",
             ] { #expect(try await client.get(wrong).status == 404, "\(wrong)") }
             #expect(try await client.send(.get, path, headers: ["Host": "evil.example"]).status == 421)
-            let bare = try await client.send(.get, "/\(session)/mirror/\(parts[2])?x", headers: [:])
-            #expect(bare.status == 200 || bare.status == 404)
+            // Without a slash behind the secret, relative links of the page would lead elsewhere.
+            let bare = try RawConnection(port: port)
+            defer { bare.close() }
+            let place = "/\(session)/mirror/\(parts[2])"
+            bare.send("GET \(place)?x HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n\r\n")
+            let redirect = await bare.readHead()
+            #expect(redirect.hasPrefix("HTTP/1.1 307 "), "\(redirect)")
+            #expect(redirect.lowercased().contains("\r\nlocation: \(place)/?x\r\n".lowercased()), "\(redirect)")
         }
     }
 
