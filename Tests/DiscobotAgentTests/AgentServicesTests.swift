@@ -189,6 +189,41 @@ struct AgentServicesTests {
     }
 
     @Test
+    func `a request starts a service that has ended by itself, and none that was stopped`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let client = runtime.client
+            let port = try ServerProcess.freePort()
+            let fields = "#!/bin/sh\n#---\n# http: \(port)\n#---\n"
+            try addProgram("services/web.sh", fields + "sleep 1000", in: directory)
+            try addProgram("services/brief.sh", fields + "exit 3", in: directory)
+            let ask = { (service: String) async throws -> String in
+                try await Shell.run(
+                    "curl -s --unix-socket $0 -H \"Authorization: Bearer $1\" http://agent/services/$2/http/",
+                    runtime.socket,
+                    AgentRuntimeProcess.secret.value,
+                    service
+                )
+            }
+            #expect(try await ask("web").contains("connection_refused"))
+            try await eventually { try await client.service("web").status == .running }
+            _ = try await client.stopService("web")
+            #expect(try await ask("web").contains("service_stopped"))
+            #expect(try await client.service("web").status == .stopped)
+            _ = try await client.startService("web")
+            #expect(try await ask("web").contains("connection_refused"))
+            _ = try await client.stopService("web")
+            // Not at once, so that one that ends again and again keeps nobody busy.
+            _ = try await ask("brief")
+            try await eventually { try await client.service("brief").exitCode == 3 }
+            let first = try await client.serviceFrames("brief")
+            try await eventually {
+                _ = try await ask("brief")
+                return try await client.serviceFrames("brief") != first
+            }
+        }
+    }
+
+    @Test
     func `the runtime passes requests on to a service by itself`() async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             let port = try ServerProcess.freePort()

@@ -67,6 +67,13 @@ struct PreviewFailure: Sendable {
                 PreviewPage(title: title, message: failure.message, output: failure.output, isRetried: true)
             )
         }
+        if failure.error == "service_stopped" {
+            return try answer(
+                .badGateway,
+                "Service unavailable",
+                PreviewPage(title: "\(service) was stopped", message: failure.message, output: failure.output)
+            )
+        }
         let isUnknown = refusal.status == 404
         return try answer(
             isUnknown ? .notFound : .badGateway,

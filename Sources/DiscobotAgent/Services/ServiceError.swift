@@ -16,6 +16,8 @@ struct ServiceError: Error, Equatable {
         case cannotStart = "service_cannot_start"
         case tooMany = "too_many_services"
         case connectionRefused = "connection_refused"
+        /// The user has stopped it, so only the user starts it again.
+        case isStopped = "service_stopped"
         case proxy = "proxy_error"
     }
 
@@ -39,7 +41,7 @@ struct ServiceError: Error, Equatable {
         case .notFound: .notFound
         case .alreadyRunning, .tooMany: .conflict
         case .notRunning, .noPort, .isPassive, .cannotStart: .badRequest
-        case .connectionRefused: .serviceUnavailable
+        case .connectionRefused, .isStopped: .serviceUnavailable
         case .proxy: .badGateway
         }
     }

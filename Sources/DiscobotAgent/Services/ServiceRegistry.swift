@@ -16,6 +16,8 @@ actor ServiceRegistry {
         var exitCode: Int?
         var task: Task<Void, Never>?
         var endedAt: ContinuousClock.Instant?
+        /// By the user, and not by itself.
+        var wasStopped = false
     }
 
     /// So many may run at once.
@@ -143,6 +145,7 @@ actor ServiceRegistry {
             throw ServiceError(.notRunning, "the service \(id) does not run")
         }
         entries[id]?.status = .stopping
+        entries[id]?.wasStopped = true
         entry.process?.askToEnd()
         await Self.end(task, within: grace)
     }
@@ -172,7 +175,8 @@ actor ServiceRegistry {
         return nil
     }
 
-    /// Where a service is to be reached; starts it when it is stopped, unless it has ended just now. Throws `ServiceError`.
+    /// Where a service is to be reached; starts it when it does not run, unless the user has stopped it or it has ended just
+    /// now. Throws `ServiceError`.
     func endpoint(of id: String) throws -> ServiceDefinition.Endpoint {
         let definition = try recentDefinition(of: id)
         guard let endpoint = definition.endpoint else {
@@ -180,7 +184,9 @@ actor ServiceRegistry {
         }
         let isOn = (entries[id]?.status ?? .stopped) != .stopped
         let hasJustEnded = entries[id]?.endedAt.map { .now - $0 < Self.restartDelay } ?? false
-        if !definition.isPassive, !isOn, !hasJustEnded { try start(id) }
+        // A page that is still open somewhere asks again for ever.
+        let wasStopped = entries[id]?.wasStopped ?? false
+        if !definition.isPassive, !isOn, !hasJustEnded, !wasStopped { try start(id) }
         return endpoint
     }
 
@@ -196,6 +202,10 @@ actor ServiceRegistry {
             return (ServiceError(.connectionRefused, message), true)
         }
         let output = entry.output.tail.text
+        if entry.wasStopped {
+            let message = "the service was stopped, and has to be started again"
+            return (ServiceError(.isStopped, message, exitCode: entry.exitCode, output: output), true)
+        }
         if entry.status == .stopped {
             let message = "the service has ended with exit code \(entry.exitCode ?? 0)"
             return (ServiceError(.connectionRefused, message, exitCode: entry.exitCode, output: output), true)

@@ -8,7 +8,7 @@ import NIOHTTP1
 import NIOSSL
 
 extension AgentClient {
-    /// A connection to a service's port, through TLS where the service speaks it; starts a service that is stopped.
+    /// A connection to a service's port, through TLS where the service speaks it; starts one that nobody has stopped.
     ///
     /// Throws `AgentError`, and `ServiceRefusal` when the agent says that there is no way to the service.
     ///

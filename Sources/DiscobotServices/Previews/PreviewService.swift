@@ -56,7 +56,8 @@ package struct PreviewService: Sendable {
         idle.close(Self.place(session, service))
     }
 
-    /// A connection to a service; sandbox and service are started when they do not run.
+    /// A connection to a service; sandbox and service are started when they do not run, unless the user has stopped the
+    /// service.
     ///
     /// Throws `ServiceRefusal` when there is no way to the service, and `ServerError` when there is none to its sandbox:
     /// `unavailable` when that is not there within `patience`.

@@ -64,7 +64,11 @@ struct PreviewConnectionTests {
             }
             let services = "/api/projects/local/sessions/\(session)/services"
             #expect(try await fixture.client.post("\(services)/keeper/stop", "").status == 200)
-            // By hand: one that has just ended is not started by a page that asks for it.
+            // By hand: a page that is still open somewhere starts none that was stopped.
+            let stopped = try await fixture.preview(session, "keeper", "/", headers: ["Accept": "text/html"])
+            #expect(stopped.status == 502)
+            #expect(stopped.text.contains("keeper was stopped"))
+            #expect(!stopped.text.contains("http-equiv=\"refresh\""))
             #expect(try await fixture.client.post("\(services)/keeper/start", "").status == 202)
             #expect(try await fixture.preview(session, "keeper", "/").text == "connection 1")
         }
