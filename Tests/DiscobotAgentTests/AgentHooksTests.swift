@@ -248,6 +248,20 @@ struct AgentHooksTests {
         }
     }
 
+    @Test(arguments: ["sleep", "yes"])
+    func `a hook that leaves a process with its output holds nobody up`(left: String) async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            let number = "1\(Int.random(in: 100_000...999_999))"
+            let body = "\(left) \(number) & echo done; exit 3"
+            let fields = "# pattern: '*.txt'\n# notify_llm: false\n"
+            try addProgram("hooks/daemon.sh", hook("file", body, fields), in: directory)
+            try await runtime.start("echo 1 > a.txt", completion: "c")
+            #expect(shown(try await runtime.chunks(of: "c")) == [false])
+            #expect(processes(mentioning: "\(left)\0\(number)") == 0)
+            #expect(try await runtime.client.hooks().hooks["daemon"]?.lastExitCode == 3)
+        }
+    }
+
     @Test
     func `a hook that takes too long is ended with all that it has begun`() async throws {
         try await TemporaryDirectory.with { directory in

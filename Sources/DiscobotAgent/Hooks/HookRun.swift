@@ -23,6 +23,8 @@ struct HookRun: Sendable {
     private static let tooLong = 124
     private static let notRun = 126
     private static let outputLimit = 512 << 10
+    /// How long what the hook has written may take to get here when the hook has ended.
+    private static let drainTime = Duration.milliseconds(500)
 
     /// Throws `CancellationError`; any other failure is a result. Nothing of the hook runs afterwards.
     @concurrent
@@ -59,11 +61,34 @@ struct HookRun: Sendable {
         do {
             return try await AgentProcess.run(command, strays: strays) { process in
                 await process.finishInput()
-                for try await bytes in process.chunks { tail.append(bytes) }
+                try await read(process, tail)
             }.exitCode
         } catch let error as DriverError {
             tail.append(Array("\(error.message)\n".utf8))
             return Self.notRun
+        }
+    }
+
+    /// Reads until the output ends, or a moment after the hook has: what it leaves in the background may write for ever.
+    private func read(_ process: AgentProcess, _ tail: OutputTail) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for try await bytes in process.chunks {
+                    tail.append(bytes)
+                    // Reading takes no notice of it while there is something to read.
+                    try Task.checkCancellation()
+                }
+            }
+            group.addTask {
+                var pause = Duration.milliseconds(5)
+                while !ProcessTable.hasEnded(process.pid) {
+                    try await Task.sleep(for: pause)
+                    pause = min(pause * 2, .milliseconds(100))
+                }
+                try await Task.sleep(for: Self.drainTime)
+            }
+            _ = try await group.next()
+            group.cancelAll()
         }
     }
 }
