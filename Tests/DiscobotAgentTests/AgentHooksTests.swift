@@ -248,6 +248,29 @@ struct AgentHooksTests {
         }
     }
 
+    @Test
+    func `a hook that git does not look for says so, and is not put among the user's`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+            try addProgram("hooks/lint.sh", hook("pre-commit", "touch lint-ran"), in: directory)
+            let script = "mkdir .husky; git config core.hooksPath .husky; cat .git/hooks/pre-commit"
+            try await runtime.start(script, completion: "a")
+            #expect(text(try await runtime.chunks(of: "a")).contains("timeout -k 5 300"))
+            let problem = try await runtime.client.hooks().hooks["lint"]?.problem
+            #expect(problem?.contains(".husky (core.hooksPath)") == true)
+            let commit = "echo 2 > file; git -c user.name=a -c user.email=a@b.c commit -qam x; ls .husky .git/hooks"
+            try await runtime.start(commit, completion: "b")
+            #expect(!text(try await runtime.chunks(of: "b")).contains("pre-commit\n"))
+            #expect(!directory.exists("data/workspace/lint-ran"))
+            // The place by its own name.
+            try await runtime.start("git config core.hooksPath $PWD/.git/hooks/", completion: "c")
+            _ = try await runtime.chunks(of: "c")
+            #expect(try await runtime.client.hooks().hooks["lint"]?.problem == nil)
+            try await runtime.start(commit.replacing("2", with: "3"), completion: "d")
+            #expect(text(try await runtime.chunks(of: "d")).contains("pre-commit\n"))
+            #expect(directory.exists("data/workspace/lint-ran"))
+        }
+    }
+
     @Test(arguments: ["sleep", "yes"])
     func `a hook that leaves a process with its output holds nobody up`(left: String) async throws {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in

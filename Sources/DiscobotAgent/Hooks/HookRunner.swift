@@ -32,6 +32,8 @@ actor HookRunner {
     private var running: Set<String> = []
     /// What pending hooks were about.
     private var pendingFiles: [String: Set<String>] = [:]
+    /// Where git looks for its own hooks, when that is elsewhere.
+    private var otherHooksDirectory: String?
     /// Those who wait for the session's hooks; nil when these have run.
     private var waiters: [AsyncStream<Never>.Continuation]? = []
 
@@ -49,7 +51,7 @@ actor HookRunner {
 
     /// Runs them once in the life of the runtime; turns wait for that. A failure is only logged.
     func runSessionHooks() async {
-        installPreCommit(definitions)
+        await installPreCommit(definitions)
         for hook in definitions where hook.kind == .session {
             guard let result = try? await run(hook, about: []) else { break }
             if result.exitCode != 0 {
@@ -76,7 +78,7 @@ actor HookRunner {
     /// What the working copy is before a turn; nil when no hook asks.
     func stateBeforeTurn() async -> WorkingCopyState? {
         let definitions = definitions
-        installPreCommit(definitions)
+        await installPreCommit(definitions)
         guard definitions.contains(where: { $0.kind == .file }) else { return nil }
         return try? await WorkingCopyState.read(context.directories.workspace, git)
     }
@@ -88,7 +90,7 @@ actor HookRunner {
         tell: @Sendable (Progress) async throws -> Void
     ) async throws -> Failure? {
         let definitions = definitions
-        installPreCommit(definitions)
+        await installPreCommit(definitions)
         let hooks = definitions.filter { $0.kind == .file }
         guard !hooks.isEmpty else { return nil }
         let changed = await changedFiles(since: before)
@@ -130,8 +132,10 @@ actor HookRunner {
     // MARK: - Asked for from outside
 
     /// All hooks that there are, as their last runs ended.
-    func status() throws -> HooksStatusResponse {
+    func status() async throws -> HooksStatusResponse {
         try context.workingCopy.requireReady()
+        let definitions = definitions
+        await findHooksDirectory(for: definitions)
         let statuses = definitions.map { status(of: $0) }
         return HooksStatusResponse(
             hooks: Dictionary(statuses.map { ($0.hookId, $0) }, uniquingKeysWith: { first, _ in first }),
@@ -207,8 +211,17 @@ actor HookRunner {
     /// With the runs by git's hook, which are counted elsewhere.
     private func status(of hook: HookDefinition) -> HookStatus {
         var status = remembered(hook)
-        if hook.kind == .preCommit { store.addCommits(to: &status) }
+        guard hook.kind == .preCommit else { return status }
+        store.addCommits(to: &status)
+        if let directory = otherHooksDirectory, status.problem == nil {
+            status.problem = "git looks for hooks in \(directory) (core.hooksPath); run \(hook.path) from the one there"
+        }
         return status
+    }
+
+    private func findHooksDirectory(for definitions: [HookDefinition]) async {
+        guard definitions.contains(where: { $0.kind == .preCommit }) else { return }
+        otherHooksDirectory = await PreCommitHook.otherDirectory(context)
     }
 
     private func remembered(_ hook: HookDefinition) -> HookStatus {
@@ -243,8 +256,10 @@ actor HookRunner {
         return text
     }
 
-    private func installPreCommit(_ definitions: [HookDefinition]) {
-        let hooks = definitions.filter { $0.kind == .preCommit && $0.problem == nil }
+    private func installPreCommit(_ definitions: [HookDefinition]) async {
+        await findHooksDirectory(for: definitions)
+        let isRead = otherHooksDirectory == nil
+        let hooks = definitions.filter { $0.kind == .preCommit && $0.problem == nil && isRead }
         do {
             try PreCommitHook(directories: context.directories, sessionID: context.sessionID, store: store).install(
                 hooks

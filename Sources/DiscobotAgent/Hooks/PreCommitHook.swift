@@ -15,7 +15,9 @@ struct PreCommitHook: Sendable {
     /// Larger ones are not this one.
     private static let sizeLimit = 1 << 20
 
-    private var file: String { "\(directories.workspace)/.git/hooks/pre-commit" }
+    private static func directory(_ directories: DataDirectories) -> String { "\(directories.workspace)/.git/hooks" }
+
+    private var file: String { Self.directory(directories) + "/pre-commit" }
     /// What was there before.
     private var original: String { file + ".original" }
 
@@ -30,7 +32,7 @@ struct PreCommitHook: Sendable {
         let script = script(hooks)
         guard current != script else { return }
         try FileManager.default.createDirectory(
-            atPath: "\(directories.workspace)/.git/hooks",
+            atPath: Self.directory(directories),
             withIntermediateDirectories: true
         )
         let temporary = file + ".discobot"
@@ -88,7 +90,7 @@ struct PreCommitHook: Sendable {
             DISCOBOT_CHANGED_FILES=$(git diff --cached --name-only | head -c 100000)
             export DISCOBOT_CHANGED_FILES
             limit=
-            if command -v timeout >/dev/null 2>&1; then limit='timeout 300'; fi
+            if timeout -k 5 300 true 2>/dev/null; then limit='timeout -k 5 300'; fi
             run() {
                 [ -x "$1" ] || return 0
                 $limit "$1" >"$2" 2>&1 </dev/null
@@ -107,5 +109,35 @@ struct PreCommitHook: Sendable {
 
     private static func quoted(_ text: String) -> String {
         "'\(text.replacing("'", with: "'\\''"))'"
+    }
+}
+
+extension PreCommitHook {
+    /// Where git looks for its hooks instead, as `core.hooksPath` says; nil where it looks here.
+    ///
+    /// Nothing is put there: it is often a directory of the working copy, whose files the user commits.
+    static func otherDirectory(_ context: ProgramContext) async -> String? {
+        var command = context.command("", [:])
+        // As the agent's git sees it: the runtime's own has other settings.
+        command.arguments = ["git", "rev-parse", "--git-path", "hooks"]
+        let outcome = try? await AgentProcess.run(command, strays: context.strays) { process in
+            await process.finishInput()
+            var output: [UInt8] = []
+            for try await bytes in process.chunks { output += bytes }
+            return String(decoding: output, as: UTF8.self)
+        }
+        guard let outcome, outcome.exitCode == 0, outcome.value.hasSuffix("\n") else { return nil }
+        let path = String(outcome.value.dropLast())
+        let absolute = path.hasPrefix("/") ? path : "\(context.directories.workspace)/\(path)"
+        return resolved(absolute) == resolved(directory(context.directories)) ? nil : path
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let found = realpath(path, nil) else {
+            // It need not be there yet.
+            return path.hasSuffix("/") ? String(path.dropLast()) : path
+        }
+        defer { free(found) }
+        return String(cString: found)
     }
 }
