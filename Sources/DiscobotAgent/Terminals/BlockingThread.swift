@@ -12,7 +12,8 @@ enum BlockingThread {
         }
     }
 
-    static func run(_ work: @escaping @Sendable () -> Void) {
+    /// False when there is no thread to be had; nothing is called then.
+    static func run(_ work: @escaping @Sendable () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
@@ -29,7 +30,7 @@ enum BlockingThread {
             },
             box.toOpaque()
         )
-        // Without threads nothing works; the caller at least goes on.
-        if error != 0 { box.takeRetainedValue().run() }
+        if error != 0 { box.release() }
+        return error == 0
     }
 }

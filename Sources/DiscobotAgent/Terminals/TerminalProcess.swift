@@ -40,14 +40,22 @@ struct TerminalProcess: Sendable {
 
     /// Returns when the shell has ended; its exit code stays for ``end()``.
     func waitForEnd() async {
-        await withCheckedContinuation { continuation in
+        let hasWaited = await withCheckedContinuation { (continuation: CheckedContinuation<Bool, Never>) in
             // The kernel wakes nobody else without a signal, which belongs to the process as a whole.
-            BlockingThread.run { [pid] in
+            let isWaiting = BlockingThread.run { [pid] in
                 var information = siginfo_t()
                 while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
-                continuation.resume()
+                continuation.resume(returning: true)
             }
+            if !isWaiting { continuation.resume(returning: false) }
         }
+        // A sandbox may have as many processes and threads as it is allowed.
+        while !hasWaited, !ProcessTable.hasEnded(pid) { await Self.pause(.milliseconds(100)) }
+    }
+
+    /// Not the task's own sleep, which a cancelled one does not get.
+    private static func pause(_ time: Duration) async {
+        await Task { try? await Task.sleep(for: time) }.value
     }
 
     /// Ends the shell, whose terminal is gone, and what it has left; returns its exit code as shells tell it.
@@ -63,8 +71,7 @@ struct TerminalProcess: Sendable {
                 isAsked = true
                 strays.terminate(pid)
             }
-            // Not the task's own sleep, which a cancelled one does not get.
-            await Task { try? await Task.sleep(for: .milliseconds(5)) }.value
+            await Self.pause(.milliseconds(5))
         }
         strays.ended(mark)
         await Task { await strays.end(by: deadline) }.value
