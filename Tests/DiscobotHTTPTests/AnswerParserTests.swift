@@ -137,6 +137,15 @@ struct AnswerParserTests {
             #expect(throws: ProxyError.self) { try read([text], closes: false) }
         }
     }
+
+    /// Takes minutes where each piece makes the parser begin again.
+    @Test
+    func `a head may come byte by byte`() throws {
+        let head = "HTTP/1.1 200 OK\r\nA: \(String(repeating: "x", count: 60_000))\r\nContent-Length: 2\r\n\r\n"
+        let answer = try read((head + "ok").utf8.map { String(UnicodeScalar($0)) })
+        #expect(answer.body == "ok")
+        #expect(answer.fields.map(\.value.utf8.count) == [60_000, 1])
+    }
 }
 
 extension AnswerParserTests {

@@ -65,8 +65,17 @@ package struct AnswerParser: Sendable {
     private static let fieldLimit = 256
     private static let interimLimit = 16
 
+    /// What of a head has come so far.
+    private struct PartialHead {
+        var lines: [[UInt8]] = []
+        /// The one that is not whole yet.
+        var line: [UInt8] = []
+        var byteCount = 0
+    }
+
     private let isToHead: Bool
     private var state = State.head
+    private var partialHead = PartialHead()
     private var isClosed = false
     /// Whether the service closes the connection after this answer.
     private var isLast = false
@@ -91,7 +100,9 @@ package struct AnswerParser: Sendable {
     package mutating func close() { isClosed = true }
 
     /// Whether anything of the answer has come.
-    package var hasBegun: Bool { state != .head || rest.readableBytes > 0 || interimCount > 0 }
+    package var hasBegun: Bool {
+        state != .head || rest.readableBytes > 0 || partialHead.byteCount > 0 || interimCount > 0
+    }
 
     /// Whether the answer is complete and another one may follow on the connection.
     package var isReusable: Bool { state == .ended && !isLast && !isClosed && rest.readableBytes == 0 }
@@ -233,29 +244,27 @@ package struct AnswerParser: Sendable {
         return Head(status: status, fields: fields, contentLength: length)
     }
 
+    /// Looks at each byte once, in however small pieces it comes.
     private mutating func headLines() throws(ProxyError) -> [[UInt8]]? {
-        var lines: [[UInt8]] = []
-        var line: [UInt8] = []
-        var count = 0
-        for byte in rest.readableBytesView {
-            count += 1
-            guard count <= Self.headLimit else { throw Self.tooLarge }
+        while let byte = rest.readInteger(as: UInt8.self) {
+            partialHead.byteCount += 1
+            guard partialHead.byteCount <= Self.headLimit else { throw Self.tooLarge }
             guard byte == UInt8(ascii: "\n") else {
-                line.append(byte)
+                partialHead.line.append(byte)
                 continue
             }
-            if line.last == UInt8(ascii: "\r") { line.removeLast() }
-            if line.isEmpty {
-                rest.moveReaderIndex(forwardBy: count)
-                return lines
+            if partialHead.line.last == UInt8(ascii: "\r") { partialHead.line.removeLast() }
+            if partialHead.line.isEmpty {
+                defer { partialHead = PartialHead() }
+                return partialHead.lines
             }
-            lines.append(line)
-            line = []
+            partialHead.lines.append(partialHead.line)
+            partialHead.line = []
             // What is no answer need not be read to its end.
-            if lines.count == 1, Self.status(lines[0]) == nil { return lines }
+            if partialHead.lines.count == 1, Self.status(partialHead.lines[0]) == nil { return partialHead.lines }
         }
-        if lines.isEmpty, !"HTTP/".utf8.starts(with: line.prefix(5)) { return [line] }
-        return nil
+        let isOther = partialHead.lines.isEmpty && !"HTTP/".utf8.starts(with: partialHead.line.prefix(5))
+        return isOther ? [partialHead.line] : nil
     }
 
     private static let tooLarge = ProxyError(.badAnswer, "the head of the service's answer is too large")
