@@ -122,7 +122,7 @@ private struct Parts {
             git: git,
             agents: AgentService(store: store),
             sessions: SessionService(store: store, jobs: jobs),
-            sessionFiles: SessionFiles(sandboxes: sandboxes, git: git),
+            sessionFiles: SessionFiles(sandboxes: sandboxes, git: git, activity: activity),
             commits: CommitService(store: store, jobs: jobs, git: git),
             terminals: TerminalService(store: store, sandboxes: sandboxes, activity: activity),
             sessionPrograms: SessionPrograms(sandboxes: sandboxes, previews: previews),

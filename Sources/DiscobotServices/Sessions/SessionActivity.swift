@@ -6,7 +6,8 @@ package import Logging
 import ServiceLifecycle
 import Synchronization
 
-/// Notes that somebody uses a session, its services or its terminal, which keeps its sandbox from being stopped as idle.
+/// Notes that somebody uses a session, its files, services, hooks or terminal, which keeps its sandbox from being stopped as
+/// idle.
 package final class SessionActivity: Service, CustomStringConvertible {
     private struct State {
         /// Connections that are open.
@@ -57,6 +58,14 @@ package final class SessionActivity: Service, CustomStringConvertible {
         } catch {
             logger.warning("the use of a session was not noted", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Notes the use of a session, also for as long as `body` takes.
+    func during<Value>(_ session: ID<Session>, _ body: () async throws -> Value) async rethrows -> Value {
+        await touch(session)
+        let end = begin(session)
+        defer { end() }
+        return try await body()
     }
 
     /// Something that goes on is open from now on, until what is returned is called.

@@ -12,10 +12,12 @@ import DiscobotStore
 package struct SessionFiles: Sendable {
     private let sandboxes: SandboxService
     private let git: GitService
+    private let activity: SessionActivity
 
-    package init(sandboxes: SandboxService, git: GitService) {
+    package init(sandboxes: SandboxService, git: GitService, activity: SessionActivity) {
         self.sandboxes = sandboxes
         self.git = git
+        self.activity = activity
     }
 
     /// A session as a request names it.
@@ -101,6 +103,8 @@ package struct SessionFiles: Sendable {
     private func withAgent<Value>(of target: Target, _ body: (AgentClient) async throws -> Value) async throws -> Value
     {
         let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
-        return try await translatingSandboxErrors { try await body(agent) }
+        return try await activity.during(target.session) {
+            try await translatingSandboxErrors { try await body(agent) }
+        }
     }
 }

@@ -16,6 +16,8 @@ package struct SessionPrograms: Sendable {
     private let sandboxes: SandboxService
     private let previews: PreviewService
 
+    private var activity: SessionActivity { previews.activity }
+
     package init(sandboxes: SandboxService, previews: PreviewService) {
         self.sandboxes = sandboxes
         self.previews = previews
@@ -66,6 +68,8 @@ package struct SessionPrograms: Sendable {
     private func withAgent<Value>(of target: Target, _ body: (AgentClient) async throws -> Value) async throws -> Value
     {
         let agent = try await sandboxes.agent(of: target.session, in: target.project, patience: .seconds(60))
-        return try await translatingSandboxErrors { try await body(agent) }
+        return try await activity.during(target.session) {
+            try await translatingSandboxErrors { try await body(agent) }
+        }
     }
 }

@@ -8,6 +8,20 @@ import Testing
 /// Files of a session, over the server.
 @Suite(.timeLimit(.minutes(5)))
 struct SessionFilesTests {
+    @Test(arguments: ["files", "services"])
+    func `a session whose files or services are looked at is not idle`(part: String) async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk("true", in: session)
+            let path = "/api/projects/local/sessions/\(session)"
+            try await untilTrue { try await fixture.client.get(path).json["status"].string == "ready" }
+            let before = try await fixture.client.get(path).json["timestamp"].string
+            #expect(try await fixture.client.get("\(path)/\(part)").status == 200)
+            let after = try await fixture.client.get(path).json["timestamp"].string
+            #expect(before != nil && after != before)
+        }
+    }
+
     @Test(arguments: SessionProvider.allCases)
     func `files of the sandbox are seen and edited, also when it has to be started`(
         provider: SessionProvider
