@@ -98,16 +98,24 @@ package struct ByteTunnel: Sendable {
 extension ByteTunnel {
     /// Carries bytes both ways between two tunnels until both directions have ended, or one breaks.
     ///
-    /// - Parameter onBytes: called for what passes, with the number of bytes.
+    /// - Parameter patience: how long one direction may go on when the other has ended: a peer that does not care for the
+    ///   end of the other one would keep both connections for ever.
     package static func join(
         _ first: ByteTunnel,
         _ second: ByteTunnel,
-        onBytes: @escaping @Sendable (Int) -> Void = { _ in }
+        patience: TimeAmount = .seconds(10)
     ) async {
         await withTaskCancellationHandler {
-            await withDiscardingTaskGroup { group in
-                group.addTask { await copy(from: first, to: second, onBytes) }
-                group.addTask { await copy(from: second, to: first, onBytes) }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await copy(from: first, to: second) }
+                group.addTask { await copy(from: second, to: first) }
+                _ = await group.next()
+                let end = first.eventLoop.scheduleTask(in: patience) {
+                    first.close()
+                    second.close()
+                }
+                await group.waitForAll()
+                end.cancel()
             }
         } onCancel: {
             first.close()
@@ -117,16 +125,9 @@ extension ByteTunnel {
         second.close()
     }
 
-    private static func copy(
-        from source: ByteTunnel,
-        to target: ByteTunnel,
-        _ onBytes: @Sendable (Int) -> Void
-    ) async {
+    private static func copy(from source: ByteTunnel, to target: ByteTunnel) async {
         do {
-            while let bytes = try await source.read() {
-                onBytes(bytes.readableBytes)
-                try await target.write(bytes)
-            }
+            while let bytes = try await source.read() { try await target.write(bytes) }
             target.finish()
         } catch {
             source.close()

@@ -118,4 +118,16 @@ struct ReverseProxyTests {
             #expect(await peer.ends(within: 60_000))
         }
     }
+
+    @Test
+    func `a WebSocket ends when one side has, also where the other does not care`() async throws {
+        try await with(patience: Self.minute, request: RawConnection.upgrade + "\r\n") { _, client, peer in
+            peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello")
+            #expect(await client.read(until: "hello").hasPrefix("HTTP/1.1 101"))
+            client.finish()
+            // The service keeps its side open.
+            #expect(await client.readBytesToEnd() == [])
+            #expect(await peer.ends(within: 60_000))
+        }
+    }
 }

@@ -90,6 +90,7 @@ struct UpgradeServer: Sendable {
         let port = try context.parameters.require("port", as: Int.self)
         var proxy = ReverseProxy(path: "/", headers: ProxyHeaders())
         proxy.patience = .milliseconds(try context.parameters.require("milliseconds", as: Int64.self))
+        proxy.closePatience = .milliseconds(200)
         do {
             return try await proxy.response(to: request, on: context.channel) {
                 TunnelOwner(try await .connect(host: "127.0.0.1", port: port, on: context.channel.eventLoop))

@@ -18,6 +18,7 @@ struct ProxyExchange: Sendable {
     let head: ByteBuffer
     let headers: ProxyHeaders
     let patience: TimeAmount
+    let closePatience: TimeAmount
     let watch: ClientWatch
     let place: IdleTunnels.Place?
 
@@ -59,7 +60,7 @@ struct ProxyExchange: Sendable {
         fields[.upgrade] = "websocket"
         return .tunnel(on: channel, headers: fields) { client in
             if reader.parser.rest.readableBytes > 0 { try await client.write(reader.parser.rest) }
-            await ByteTunnel.join(client, reader.owner.tunnel)
+            await ByteTunnel.join(client, reader.owner.tunnel, patience: closePatience)
         }
     }
 

@@ -13,6 +13,8 @@ package struct ReverseProxy: Sendable {
     package let headers: ProxyHeaders
     /// How long the service may take to begin its answer after the last piece of the request.
     package var patience = TimeAmount.seconds(300)
+    /// How long one side of a WebSocket may go on when the other has ended.
+    package var closePatience = TimeAmount.seconds(10)
 
     package init(path: String, headers: ProxyHeaders) {
         self.path = path
@@ -41,6 +43,7 @@ package struct ReverseProxy: Sendable {
             head: try head(of: request, channel, framing, connection: connection),
             headers: headers,
             patience: patience,
+            closePatience: closePatience,
             watch: await ClientWatch.begin(on: channel),
             place: place
         )
