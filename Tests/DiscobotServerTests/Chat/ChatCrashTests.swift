@@ -7,9 +7,10 @@ import Testing
 /// What becomes of conversations when processes are killed.
 @Suite(.timeLimit(.minutes(10)))
 struct ChatCrashTests {
-    @Test
-    func `a server that is killed again and again loses nothing of five answers`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a server that is killed again and again loses nothing of five answers`(provider: SessionProvider) async throws
+    {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let count = 120
             let progress = Progress()
             let sessions = (0..<5).map { _ in fixture.newSession() }
@@ -77,9 +78,9 @@ struct ChatCrashTests {
         }
     }
 
-    @Test
-    func `a runtime that is killed at any moment breaks no other turn`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a runtime that is killed at any moment breaks no other turn`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             var answers = [try await fixture.talk("echo first", in: session)]
             var kills = 0
@@ -104,9 +105,9 @@ struct ChatCrashTests {
         }
     }
 
-    @Test
-    func `an agent that is killed has an exit code, and the sandbox goes on`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `an agent that is killed has an exit code, and the sandbox goes on`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             let progress = Progress()
             async let answer = fixture.talk(
@@ -115,7 +116,7 @@ struct ChatCrashTests {
                 progress: progress
             )
             await progress.reach(20)
-            let launcher = try fixture.processes(of: session).launcherIdentifier
+            let runtime = try fixture.processes(of: session).runtime.identifier
             try fixture.processes(of: session).script.kill()
             let whole = try await answer
             try await whole.expectWhole()
@@ -123,14 +124,14 @@ struct ChatCrashTests {
             let output = whole.chunks.first { $0.type == "tool-output-available" }?.json["output"]
             #expect(output?["exitCode"].int == 137)
             try await fixture.expectHistory(of: session, [whole])
-            #expect(try fixture.processes(of: session).launcherIdentifier == launcher)
+            #expect(try fixture.processes(of: session).runtime.identifier == runtime)
             #expect(!SeenProcess.all.contains { $0.isOf(session: session) && $0.name == "sleep" })
         }
     }
 
-    @Test
-    func `a server that is asked to end leaves its answers to the next one`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a server that is asked to end leaves its answers to the next one`(provider: SessionProvider) async throws {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let progress = Progress()
             let sessions = (0..<3).map { _ in fixture.newSession() }
             try await withThrowingTaskGroup(of: ChatAnswer.self) { group in
@@ -153,9 +154,11 @@ struct ChatCrashTests {
         }
     }
 
-    @Test
-    func `messages that wait are answered in their order, once, whatever server runs`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `messages that wait are answered in their order, once, whatever server runs`(provider: SessionProvider)
+        async throws
+    {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk("echo 0 > count", in: session)
             let progress = Progress()
@@ -182,12 +185,12 @@ struct ChatCrashTests {
 
     @Test
     func `a server that is killed while a sandbox is made leaves it to the next one`() async throws {
-        try await ChatFixture.with(prepare: SlowBubblewrap.install) { fixture in
+        try await SlowSandbox.with(.local) { fixture in
             let session = fixture.newSession()
             async let answer = fixture.talk(ChatFixture.numbers(20), in: session)
-            try await SlowBubblewrap.waitUntilAsked(fixture)
+            try await SlowSandbox.waitUntilAsked(fixture)
             try await fixture.restartServer()
-            try SlowBubblewrap.release(fixture)
+            try SlowSandbox.release(fixture)
             let whole = try await answer
             try await whole.expectNumbers(20)
             #expect(whole.types.last == "finish")
@@ -195,9 +198,11 @@ struct ChatCrashTests {
         }
     }
 
-    @Test
-    func `a session whose removal the server does not survive is gone with the next one`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `a session whose removal the server does not survive is gone with the next one`(provider: SessionProvider)
+        async throws
+    {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             let progress = Progress()
             let body = fixture.message(ChatFixture.numbers(1000), in: session)

@@ -9,9 +9,12 @@ import Testing
 /// Sandboxes that outlive what uses them, or cannot be had.
 @Suite(.timeLimit(.minutes(10)))
 struct ChatSandboxTests {
-    @Test
-    func `an idle sandbox is stopped, and the next message starts it with its files`() async throws {
+    @Test(arguments: SessionProvider.allCases)
+    func `an idle sandbox is stopped, and the next message starts it with its files`(provider: SessionProvider)
+        async throws
+    {
         let setting = ChatFixture.Setting(
+            provider: provider,
             environment: ["SANDBOX_IDLE_TIMEOUT": "300ms", "IDLE_CHECK_INTERVAL": "50ms"]
         )
         try await ChatFixture.with(setting) { fixture in
@@ -43,12 +46,13 @@ struct ChatSandboxTests {
         }
     }
 
-    @Test
-    func `the next server finds running sandboxes, and removes those whose session is gone`() async throws {
-        try await ChatFixture.with { fixture in
+    @Test(arguments: SessionProvider.allCases)
+    func `the next server finds running sandboxes, and removes those whose session is gone`(provider: SessionProvider)
+        async throws
+    {
+        try await ChatFixture.with(.init(provider: provider)) { fixture in
             let (kept, orphan) = (fixture.newSession(), fixture.newSession())
             for session in [kept, orphan] { _ = try await fixture.talk("echo hi", in: session) }
-            let launcher = try fixture.processes(of: kept).launcherIdentifier
             let runtime = try fixture.processes(of: kept).runtime.identifier
             fixture.server.kill()
             try await Self.deleteRow(of: orphan, fixture)
@@ -56,10 +60,9 @@ struct ChatSandboxTests {
             try await fixture.startServer()
             try await fixture.eventually {
                 !SeenProcess.all.contains { $0.isOf(session: orphan) }
-                    && !fixture.directory.exists("data/sandboxes/sessions/\(orphan)")
+                    && !fixture.directory.exists("\(fixture.sandboxes)/sessions/\(orphan)")
             }
             #expect(try await fixture.talk("echo usable", in: kept).text == "usable\n")
-            #expect(try fixture.processes(of: kept).launcherIdentifier == launcher)
             #expect(try fixture.processes(of: kept).runtime.identifier == runtime)
             // What keeps its commit is removed with the session only.
             try await Shell.run(

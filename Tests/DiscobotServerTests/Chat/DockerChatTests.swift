@@ -55,29 +55,6 @@ struct DockerChatTests {
         }
     }
 
-    @Test func `a server that is killed again and again loses nothing of three answers`() async throws {
-        try await with { fixture, _ in
-            let count = 120
-            let progress = Progress()
-            let sessions = (0..<3).map { _ in fixture.newSession() }
-            try await withThrowingTaskGroup(of: ChatAnswer.self) { group in
-                for session in sessions {
-                    group.addTask {
-                        try await fixture.talk(ChatFixture.numbers(count), in: session, progress: progress)
-                    }
-                }
-                for frames in [1, 40, 150] {
-                    await progress.reach(frames)
-                    try await fixture.restartServer()
-                }
-                for try await answer in group {
-                    try await answer.expectNumbers(count)
-                    #expect(answer.types.last == "finish")
-                }
-            }
-        }
-    }
-
     @Test func `an engine that is killed while sessions chat costs no data`() async throws {
         let engine = try await DockerEngine.start()
         defer { engine.end() }
