@@ -3,6 +3,7 @@
 import DiscobotModel
 import DiscobotTestSupport
 import Foundation
+import Synchronization
 import Testing
 
 @testable import DiscobotSandbox
@@ -87,21 +88,50 @@ struct DockerLeftoverTests {
         }
     }
 
-    @Test func `a caller that gives up leaves no container that was looked into`() async throws {
-        try await DockerFixture.with { fixture in
-            for _ in 0..<5 {
-                try await fixture.removePrepared()
+    /// What an engine is asked for while an image is looked into, to prepare it or to try how the runtime is reached.
+    enum Moment: CaseIterable {
+        case made, committed, madeForRuntime
+
+        var request: String { self == .committed ? "POST /commit?" : "POST /containers/create?name=discobot-look-" }
+    }
+
+    @Test(arguments: Moment.allCases)
+    func `a caller that gives up leaves no container that was looked into`(moment: Moment) async throws {
+        let engine = try await DockerEngine.shared()
+        let creation = Mutex<Task<Void, any Error>?>(nil)
+        try await TemporaryDirectory.with { directory in
+            // The engine has done what it was asked for, and the caller gives up before anybody hears of it.
+            let stub = try StubDockerEngine(in: directory, before: String(engine.host.dropFirst(7))) { request in
+                guard request.hasPrefix(moment.request) else { return nil }
+                return .real { creation.withLock { $0?.cancel() } }
+            }
+            defer { stub.close() }
+            try await DockerFixture.with(engine: engine) {
+                $0.address = .unix(path: stub.path)
+                guard moment == .madeForRuntime else { return }
+                $0.command = nil
+                $0.agentBinary = AgentRuntimeProcess.executable
+            } _: { fixture in
                 let id = ID<Session>.random()
-                let creation = Task { try await fixture.create(id) }
-                while !fixture.directory.exists("sandboxes/sessions/\(id)") { await Task.yield() }
-                creation.cancel()
-                _ = await creation.result
+                // Nobody can cancel what is not there yet.
+                let task = creation.withLock { creation in
+                    let task = Task { try await fixture.create(id) }
+                    creation = task
+                    return task
+                }
+                await #expect(throws: CancellationError.self) { try await task.value }
+                let name = "discobot-look-\(try await fixture.server)"
+                // What has begun goes on to its end; nobody looks into another one meanwhile, which would remove it as well.
+                let deadline = ContinuousClock.now + .seconds(60)
+                while ContinuousClock.now < deadline, try await names(fixture, "ps").contains(name) {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                #expect(try await !names(fixture, "ps").contains(name))
+                // And the next caller has what it was for.
+                _ = try await fixture.run()
+                #expect(stub.requests.filter { $0.contains("/commit?") }.count == 1)
                 try await fixture.provider.remove(id, keepingData: false)
             }
-            // The next look, which waits for one that still goes on.
-            _ = try await fixture.run()
-            let name = "discobot-look-\(try await fixture.server)"
-            #expect(try await !names(fixture, "ps").contains(name))
         }
     }
 
