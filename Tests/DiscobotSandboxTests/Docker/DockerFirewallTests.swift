@@ -16,8 +16,8 @@ struct DockerFirewallTests {
     /// something on port 9418, as has the engine's machine. Prints what is to be ended.
     private static let surroundings = #"""
         exec 2>/dev/null
-        # Ends by itself after a test that has failed, a little before the suite's time is up.
-        listen="exec timeout 170 $(git --exec-path)/git-daemon --reuseaddr --base-path=/tmp"
+        # Ends by itself where nobody is left to end it.
+        listen="exec timeout 900 $(git --exec-path)/git-daemon --reuseaddr --base-path=/tmp"
         unshare --net sh -c "ip link set lo up; $listen" >/dev/null & far=$!
         until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
         ip link add near type veth peer name far netns $far
@@ -29,16 +29,13 @@ struct DockerFirewallTests {
         echo $far $!
         """#
 
-    private func reach(_ address: String) -> String {
-        "timeout 3 bash -c 'echo >/dev/tcp/\(address)/9418' 2>/dev/null && echo open || echo closed"
-    }
-
     @Test(arguments: [DockerEngine.Kind.docker, .podman])
     func `sandboxes reach the internet, and nothing of this machine or its cloud`(kind: DockerEngine.Kind) async throws
     {
         let engine = try await DockerEngine.start(kind)
         defer { engine.end() }
-        let processes = try await engine.onHost(Self.surroundings)
+        let processes = try await engine.onHost(Self.surroundings).split(whereSeparator: \.isWhitespace)
+        defer { for process in processes.compactMap({ Int32($0) }) { kill(process, SIGTERM) } }
         try await DockerFixture.with(engine: engine) { fixture in
             let id = try await fixture.run(network: .internet)
             let gateway = try await fixture.inspect(id, "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}")
@@ -46,25 +43,20 @@ struct DockerFirewallTests {
             let machine = [gateway, "192.0.2.1"]
             // Without the rules this machine is open, so that the addresses are the right ones.
             for place in machine + ["169.254.169.254", "198.51.100.1"] {
-                var found = ""
-                while found != "open" { found = try await fixture.output(of: reach(place), in: id) }
+                _ = try await fixture.output(of: GitPort.waitUntilOpen(at: place), in: id)
             }
             let prefix = ["nsenter", "--net=\(try await engine.networkNamespace())"]
             for _ in 1...2 { #expect(try await DockerFirewall.close(prefix)) }
             for place in machine + ["169.254.169.254"] {
-                #expect(try await fixture.output(of: reach(place), in: id) == "closed", "\(place)")
+                #expect(try await fixture.output(of: GitPort.state(at: place), in: id) == "closed", "\(place)")
             }
-            #expect(try await fixture.output(of: reach("198.51.100.1"), in: id) == "open")
+            _ = try await fixture.output(of: GitPort.waitUntilOpen(at: "198.51.100.1"), in: id)
             // What this machine asks is answered.
-            _ = try await fixture.output(
-                of: "git daemon --reuseaddr --base-path=/tmp --detach --pid-file=/tmp/pid",
-                in: id
-            )
-            #expect(try await engine.onHost(reach(address)).contains("open"))
+            _ = try await fixture.output(of: GitPort.serve, in: id)
+            try await engine.onHost(GitPort.waitUntilOpen(at: address))
             let rules = try await engine.onHost("iptables -S INPUT; iptables -t raw -S PREROUTING; ip6tables -S INPUT")
             #expect(rules.components(separatedBy: "dsc-+").count - 1 == DockerFirewall.rules.count)
         }
-        try await Shell.run("kill \(processes.trimmingCharacters(in: .whitespacesAndNewlines))")
     }
 
     /// A command that runs others in an engine's network, also when that is another process than before.

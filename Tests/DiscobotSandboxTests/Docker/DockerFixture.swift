@@ -147,3 +147,23 @@ struct DockerFixture: Sendable {
         return found + names.split(separator: "\n").map { String($0) } + files
     }
 }
+
+/// Scripts about git's own server, which is in every image and needs nothing.
+enum GitPort {
+    /// Serves on all addresses. It goes to the background before it listens, so others wait until it does.
+    static let serve = "git daemon --reuseaddr --base-path=/tmp --detach --pid-file=/tmp/pid"
+
+    private static func connect(_ address: String, seconds: Int) -> String {
+        "timeout \(seconds) bash -c 'echo >/dev/tcp/\(address)/9418' 2>/dev/null"
+    }
+
+    /// Prints `open` or `closed`. Where nothing answers it waits for three seconds.
+    static func state(at address: String) -> String {
+        connect(address, seconds: 3) + " && echo open || echo closed"
+    }
+
+    /// The suite's time limit ends it.
+    static func waitUntilOpen(at address: String) -> String {
+        "until \(connect(address, seconds: 20)); do sleep 0.05; done"
+    }
+}

@@ -86,13 +86,6 @@ struct DockerIsolationTests {
         }
     }
 
-    /// Serves something on port 9418, on all addresses.
-    private static let listening = "git daemon --reuseaddr --base-path=/tmp --detach --pid-file=/tmp/pid"
-
-    private func connect(to address: String) -> String {
-        "timeout 2 bash -c 'echo >/dev/tcp/\(address)/9418' 2>/dev/null && echo open || echo closed"
-    }
-
     @Test(arguments: kinds)
     func `sandboxes do not reach each other, in one project or two`(kind: DockerEngine.Kind) async throws {
         try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
@@ -102,12 +95,13 @@ struct DockerIsolationTests {
             let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
             let address = try await fixture.inspect(server, template)
             #expect(address.contains("."))
-            _ = try await fixture.output(of: Self.listening, in: server)
+            _ = try await fixture.output(of: GitPort.serve, in: server)
             // It does listen, and the host can see it.
-            #expect(try await fixture.output(of: connect(to: address), in: server) == "open")
-            #expect(try await fixture.engine.onHost(connect(to: address)).contains("open"))
-            #expect(try await fixture.output(of: connect(to: address), in: sibling) == "closed")
-            #expect(try await fixture.output(of: connect(to: address), in: stranger) == "closed")
+            _ = try await fixture.output(of: GitPort.waitUntilOpen(at: address), in: server)
+            try await fixture.engine.onHost(GitPort.waitUntilOpen(at: address))
+            for other in [sibling, stranger] {
+                #expect(try await fixture.output(of: GitPort.state(at: address), in: other) == "closed")
+            }
         }
     }
 
