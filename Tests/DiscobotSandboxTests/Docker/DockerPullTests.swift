@@ -31,21 +31,41 @@ struct DockerPullTests {
         }
     }
 
+    /// What an engine has been asked for.
+    private struct Registry {
+        var isThere = false
+        var looks = 0
+        var pulls = 0
+        /// How many there were at once.
+        var mostPulls = 0
+    }
+
     @Test func `all who want an image share one pull, which goes on when one of them gives up`() async throws {
-        let pulls = Mutex(0)
-        let isThere = Mutex(false)
+        let registry = Mutex(Registry())
         let end = DispatchSemaphore(value: 0)
+        defer { end.signal() }
         try await with { request in
             guard request.hasPrefix("POST /images/create") else {
                 guard request == "GET /images/registry.test/tools:1/json" else { return Self.absent }
-                return isThere.withLock { $0 } ? .json(200, #"{"Id":"sha256:1"}"#) : Self.absent
+                return registry.withLock { registry in
+                    registry.looks += 1
+                    return registry.isThere ? .json(200, #"{"Id":"sha256:1"}"#) : Self.absent
+                }
             }
-            pulls.withLock { $0 += 1 }
             return .live { write in
+                registry.withLock { registry in
+                    registry.pulls += 1
+                    registry.mostPulls = max(registry.mostPulls, registry.pulls)
+                }
                 let line = #"{"status":"Downloading","id":"a","progressDetail":{"current":10,"total":40}}"#
                 write(StubDockerEngine.streamHead + line + "\n")
+                // Whoever has looked before the end, and asks after it, need not wait.
                 end.wait()
-                isThere.withLock { $0 = true }
+                end.signal()
+                registry.withLock { registry in
+                    registry.pulls -= 1
+                    registry.isThere = true
+                }
                 write(#"{"status":"Pull complete","id":"a"}"# + "\n")
             }
         } _: { provider, directory in
@@ -61,12 +81,13 @@ struct DockerPullTests {
             #expect(await told.next() == begun)
             background.cancel()
             await #expect(throws: CancellationError.self) { try await background.value }
+            while registry.withLock({ $0.looks == 0 }) { try await Task.sleep(for: .milliseconds(5)) }
             end.signal()
             try await other.value
             #expect(await told.next() == SandboxImageProgress(bytes: 40, totalBytes: 40))
             // This engine makes nothing.
             await #expect(throws: SandboxError.self) { try await session.value }
-            #expect(pulls.withLock { $0 } == 1)
+            #expect(registry.withLock { $0.mostPulls } == 1)
         }
     }
 
