@@ -154,6 +154,44 @@ struct DockerImageChatTests {
         }
     }
 
+    @Test func `a session whose image needs a login says so, and runs it once there is one`() async throws {
+        let engine = try await DockerEngine.shared()
+        let (wrong, right) = ("tester:wrong-battery", "tester:correct-horse")
+        try await TestRegistry.with(engine, login: right) { registry in
+            let setting = ChatFixture.Setting(provider: .docker, environment: ["SANDBOX_IMAGE": registry.image])
+            try await ChatFixture.with(setting) { directory in
+                try registry.logIn(wrong, in: directory)
+                return ["DOCKER_CONFIG": directory.path]
+            } _: { fixture in
+                let session = fixture.newSession()
+                let answer = try await fixture.talk("echo never", in: session)
+                let row = try await fixture.client.session(session, becoming: ["error"])
+                let message = row["errorMessage"].string ?? ""
+                for part in [registry.image, "docker login \(registry.host)"] {
+                    #expect(message.contains(part), "\(message)")
+                    #expect(answer.error?.contains(part) == true, "\(answer.error ?? "")")
+                }
+                try registry.logIn(right, in: fixture.directory)
+                // A pull that began before is waited for, and refused.
+                var text = ""
+                while text != "yes\n" { text = try await fixture.talk("echo $PULLED", in: session).text }
+                let events = try await fixture.client.send(
+                    .get,
+                    "/api/projects/local/events?limit=1000&after=0",
+                    headers: ["Accept": "application/json"]
+                )
+                let told = try fixture.log + events.text
+                for login in [wrong, right] {
+                    let encoded = Data(login.utf8).base64EncodedString()
+                    for secret in [encoded, String(login.dropFirst("tester:".count))] {
+                        #expect(!told.contains(secret))
+                    }
+                }
+            }
+            try await engine.docker("rmi", "-f", registry.image)
+        }
+    }
+
     @Test func `a session whose image is refused says why`() async throws {
         let engine = try await DockerEngine.shared()
         try await TemporaryDirectory.with { directory in
