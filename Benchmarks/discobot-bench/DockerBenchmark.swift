@@ -12,7 +12,7 @@ struct DockerBenchmark: AsyncParsableCommand {
         case burst
         /// From the request for a stopped session to its being ready again.
         case restart
-        /// What is left after many have been made and removed.
+        /// What is left after many have been made and removed; fails when that is more than before.
         case leaks
     }
 
@@ -116,17 +116,35 @@ struct DockerBenchmark: AsyncParsableCommand {
         let start = ContinuousClock.now
         for _ in 0..<count { try await client.removeSession(try await client.makeSession().id) }
         let time = (ContinuousClock.now - start) / .seconds(1)
-        let after = try await leftovers(engine)
+        var after = try await leftovers(engine)
+        // Engines and servers may still be at the last one.
+        let deadline = ContinuousClock.now + .seconds(10)
+        while !Self.differing(before, after).isEmpty, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(100))
+            after = try await leftovers(engine)
+        }
         for name in after.keys.sorted() {
             report("| \(name) | \(before[name] ?? 0) | \(after[name] ?? 0) |")
         }
         report("| time, s | | \(String(format: "%.1f", time)) |")
+        let differing = Self.differing(before, after)
+        guard differing.isEmpty else {
+            FileHandle.standardError.write(Data("error: left over: \(differing.joined(separator: ", "))\n".utf8))
+            throw ExitCode.failure
+        }
+    }
+
+    private static let files = "files, directories and sockets of sandboxes"
+
+    /// What a session must not leave; descriptors and memory come and go.
+    private static func differing(_ before: [String: Int], _ after: [String: Int]) -> [String] {
+        ["containers", "volumes", "networks", files].filter { before[$0] != after[$0] }
     }
 
     private func leftovers(_ engine: BareEngine) async throws -> [String: Int] {
         var counts = try await engine.counts()
         let files = FileManager.default.enumerator(atPath: directory)?.reduce(into: 0) { count, _ in count += 1 }
-        counts["files, directories and sockets of sandboxes"] = files ?? 0
+        counts[Self.files] = files ?? 0
         let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(server)/fd")
         counts["descriptors of the server"] = descriptors?.count ?? 0
         let pages = try? String(contentsOfFile: "/proc/\(server)/statm", encoding: .utf8).split(separator: " ")[1]
