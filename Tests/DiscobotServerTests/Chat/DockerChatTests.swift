@@ -55,7 +55,7 @@ struct DockerChatTests {
         }
     }
 
-    @Test func `an engine that is killed while sessions chat costs no data`() async throws {
+    @Test func `an engine that is killed while a session chats costs no data`() async throws {
         let engine = try await DockerEngine.start()
         defer { engine.end() }
         try await with(engine: engine) { fixture, engine in

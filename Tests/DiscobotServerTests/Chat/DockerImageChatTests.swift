@@ -3,6 +3,7 @@
 import DiscobotTestSupport
 import Dispatch
 import Foundation
+import HTTPTypes
 import Synchronization
 import Testing
 
@@ -51,14 +52,18 @@ struct DockerImageChatTests {
             let script = "echo kept > file; echo $VERSION"
             #expect(try await fixture.talk(script, in: idle).text == "1\n")
             #expect(try await fixture.talk(script, in: busy).text == "1\n")
-            let progress = Progress()
-            async let answer = fixture.talk(ChatFixture.numbers(400), in: busy, progress: progress)
-            await progress.reach(20)
+            let progress = Progress { $0.type == "text-delta" }
+            let waiting = "echo begun; until [ -e go ]; do sleep 0.05; done; echo over"
+            async let answer = fixture.talk(waiting, in: busy, progress: progress)
+            await progress.reach(1)
             try await build(image, version: 2, engine)
             try await fixture.restartServer()
             _ = try await fixture.client.session(idle, becoming: ["stopped"])
+            #expect(try await status(busy, fixture) != "stopped")
+            try await fixture.run("touch go", besides: busy)
             let whole = try await answer
-            try await whole.expectNumbers(400)
+            try await whole.expectWhole()
+            #expect(whole.text == "begun\nover\n")
             #expect(whole.types.last == "finish")
             _ = try await fixture.client.session(busy, becoming: ["stopped"])
             for session in [idle, busy] {
