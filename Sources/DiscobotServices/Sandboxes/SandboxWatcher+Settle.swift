@@ -37,6 +37,7 @@ extension SandboxWatcher {
         while !Task.isCancelled {
             do {
                 try await releaseIdle(provider)
+                try await resumeRemovals(provider)
                 try await reconcile(provider)
                 return
             } catch let error as SandboxError where error.code == .unavailable && provider is any SandboxEngine {
@@ -55,6 +56,17 @@ extension SandboxWatcher {
     private func releaseIdle(_ provider: any SandboxProvider) async throws {
         for session in try await sessions(of: provider) where session.status == .running {
             try await store.write { try $0.releaseIdle(session.id) }
+        }
+    }
+
+    /// Sessions whose removal was given up, as while their engine was away. One that never had a sandbox is anybody's.
+    private func resumeRemovals(_ provider: any SandboxProvider) async throws {
+        try await store.write { transaction in
+            for session in try transaction.removingSessions()
+            where session.sandboxProvider == provider.name || session.sandboxProvider == nil {
+                guard try !transaction.hasActiveJob(DeleteSessionJob.kind, on: .session(session.id)) else { continue }
+                try jobs.enqueue(DeleteSessionJob.self, session, in: transaction)
+            }
         }
     }
 

@@ -124,6 +124,11 @@ extension Transaction {
         try rows("SELECT \(Session.columns) FROM sessions WHERE status IN ('ready', 'running')").map(Session.init)
     }
 
+    /// Sessions that are being removed, with those on whose removal nobody works.
+    package func removingSessions() throws -> [Session] {
+        try rows("SELECT \(Session.columns) FROM sessions WHERE status = 'removing'").map(Session.init)
+    }
+
     /// Sessions whose commits are half way into the working copy at a path, also those of other workspaces with it.
     package func landingSessions(at path: String) throws -> [Session] {
         try rows("SELECT \(Session.columns) FROM sessions WHERE landing IS NOT NULL AND workspace_path = \(path)")

@@ -61,6 +61,31 @@ struct DockerAbsenceTests {
         }
     }
 
+    @Test func `a session whose removal was given up meanwhile is gone once the engine is back`() async throws {
+        try await with { fixture, engine in
+            let session = fixture.newSession()
+            #expect(try await fixture.talk("echo x", in: session).text == "x\n")
+            try await engine.kill()
+            let path = "/api/projects/local/sessions/\(session)"
+            #expect(try await fixture.client.delete(path).status == 200)
+            let events = "/api/projects/local/events?after=0"
+            let end: String = try await fixture.client.follow(events) { event in
+                let job = event.data["data"]
+                guard event.type == "job_completed", job["jobType"].string == "session_delete" else { return nil }
+                return job["resourceId"].string == session ? job["status"].string : nil
+            }
+            #expect(end == "failed")
+            #expect(try await fixture.client.get(path).json["status"].string == "removing")
+            try await engine.restart()
+            let _: Bool = try await fixture.client.follow(events) { _ in
+                try await fixture.client.get(path).status == 404 ? true : nil
+            }
+            let name = "name=discobot-session-\(session)"
+            #expect(try await engine.docker("ps", "-aq", "--filter", name).isEmpty)
+            #expect(try await volumes(engine) == ["discobot-cache-local"])
+        }
+    }
+
     @Test func `a session whose container has gone meanwhile is stopped, whoever starts last`() async throws {
         try await with { fixture, engine in
             let session = fixture.newSession()

@@ -47,7 +47,8 @@ package struct DeleteSessionJob: JobHandler {
         }
     }
 
-    /// The session stays `removing`; deleting it again starts over.
+    /// The session stays `removing`. Deleting it again starts over, and so does the watcher when the server starts or the
+    /// engine answers again.
     package func giveUp(_ payload: Payload, reason: String, in transaction: Transaction) throws {}
 }
 
