@@ -5,6 +5,7 @@ import DiscobotModel
 extension DockerContainer {
     var isRunning: Bool { state.status == "running" }
     var isPaused: Bool { state.status == "paused" }
+    var isAlive: Bool { isRunning || isPaused }
     var hasEnded: Bool { state.status == "exited" || state.status == "dead" }
     /// Where this machine reaches the agent API, if it is by a port.
     var publishedPort: Int? {
@@ -69,8 +70,4 @@ extension DockerContainer {
         let zone = text[fraction.endIndex...]
         return Timestamp(rfc3339: text[..<dot] + "." + (fraction + "000").prefix(3) + zone)
     }
-}
-
-extension DockerContainerSummary {
-    var hasEnded: Bool { status == "exited" || status == "dead" }
 }

@@ -20,7 +20,10 @@ extension DockerSandboxProvider {
                 try PrivateFile.makeDirectory(session.directory)
                 let container = try await found
                 // Goes on when the caller gives up: the engine would have something that nobody removes.
-                try await Task { try await make(specification, session, conditions, replacing: container) }.value
+                try await Task {
+                    try await make(specification, session, conditions, replacing: container)
+                    beginnings.begin(specification.sessionID)
+                }.value
             }
         }
         feed.publish(specification.sessionID)

@@ -2,6 +2,7 @@
 
 package import DiscobotModel
 import FoundationEssentials
+import Glibc
 
 extension DockerSandboxProvider {
     /// How long the runtime may take to end in order.
@@ -11,6 +12,7 @@ extension DockerSandboxProvider {
         guard let session = files.session(id) else { throw Self.unknown }
         try await translating {
             try await queue.run(id) {
+                defer { beginnings.end(id) }
                 guard let container = try await container(of: id) else { throw Self.unknown }
                 if container.isRunning { return }
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
@@ -45,6 +47,7 @@ extension DockerSandboxProvider {
         guard files.session(id) != nil else { throw Self.unknown }
         try await translating {
             try await queue.run(id) {
+                beginnings.end(id)
                 guard let container = try await container(of: id) else { throw Self.unknown }
                 try await stop(container, id)
             }
@@ -65,6 +68,7 @@ extension DockerSandboxProvider {
     }
 
     func remove(_ session: LocalSessionFiles, _ id: ID<Session>, keepingData: Bool) async throws {
+        beginnings.end(id)
         async let found = dataVolume(of: id)
         let ended = try await end(id)
         let volume = try await found
@@ -159,20 +163,26 @@ extension DockerSandboxProvider {
         }
     }
 
-    /// Engines keep a volume for a container that has ended, of which sessions need nothing but the data. Throws `inUse`
-    /// when another one is there.
+    /// Engines keep a volume for a container that has ended or never began, of which sessions need nothing but the data.
+    /// Throws `inUse` when another one is there.
     private func removeEnded(in project: ID<Project>, _ server: String) async throws {
         let labels = [DockerLabel.of(server), DockerLabel.of(project)]
         let containers = try await client.containers(labels: labels)
-        guard containers.allSatisfy(\.hasEnded) else { throw Self.inUse }
-        for id in containers.compactMap({ $0.labels?[DockerLabel.session] }).map({ ID<Session>(rawValue: $0) }) {
+        let found = containers.map { (ID<Session>(rawValue: $0.labels?[DockerLabel.session] ?? ""), $0.status) }
+        guard found.allSatisfy({ isOver($0, $1) }) else { throw Self.inUse }
+        for (id, _) in found {
             try await queue.run(id) {
                 // It may have become another one meanwhile.
-                guard let container = try await container(of: id), container.hasEnded else { return }
+                guard let container = try await container(of: id), isOver(id, container.state.status) else { return }
                 try await client.removeContainer(container.id)
             }
             feed.publish(id)
         }
+    }
+
+    /// Whether nobody uses a container or is about to.
+    private func isOver(_ id: ID<Session>, _ status: String) -> Bool {
+        ["exited", "dead"].contains(status) || (status == "created" && !beginnings.contains(id))
     }
 
     private static var inUse: SandboxError {
@@ -202,11 +212,21 @@ extension DockerSandboxProvider {
     }
 
     private func stop(_ container: DockerContainer, _ id: ID<Session>) async throws {
-        guard container.isRunning || container.isPaused, let session = files.session(id) else { return }
+        guard container.isAlive, let session = files.session(id) else { return }
         try PrivateFile.makeDirectory(session.directory)
         try PrivateFile.write("", to: session.stopping)
         // Goes on when the caller gives up: whoever was asked to end gets the time that takes.
-        try await Task { try await client.stopContainer(container.id, seconds: Self.patience) }.value
+        try await Task {
+            do {
+                // Podman stops none that is frozen. If it cannot go on, stopping says so.
+                if container.isPaused { try? await client.unpauseContainer(container.id) }
+                try await client.stopContainer(container.id, seconds: Self.patience)
+            } catch {
+                // Nobody has asked for the end that one which runs on may have later.
+                if (try? await client.container(container.id))?.isAlive == true { unlink(session.stopping) }
+                throw error
+            }
+        }.value
         try await session.agentSocket.clear()
     }
 

@@ -48,6 +48,7 @@ package struct DockerSandboxProvider: SandboxProvider {
     let queue = SandboxQueue()
     /// One at a time makes or removes the network of a project.
     let networks = SandboxQueue(maximumWaiters: 4096)
+    let beginnings = DockerBeginnings()
     let preparedImages = DockerPreparedImages()
     let images: DockerImages
     let server: DockerServer

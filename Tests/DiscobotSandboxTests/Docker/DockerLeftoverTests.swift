@@ -156,6 +156,26 @@ struct DockerLeftoverTests {
         }
     }
 
+    @Test func `a cache is removed although a sandbox was made and never started`() async throws {
+        try await DockerFixture.with { fixture in
+            let id = ID<Session>.random()
+            try await fixture.create(id)
+            // Whoever has made it starts it next.
+            let error = await #expect(throws: SandboxError.self) {
+                try await fixture.provider.removeCache(of: "local")
+            }
+            #expect(error?.code == .inUse)
+            let next = try await ProviderKind.docker(fixture.directory, engine: fixture.engine)
+            try await next.removeCache(of: "local")
+            #expect(try await fixture.provider.sandbox(of: id) == nil)
+            try await fixture.create(id)
+            try await fixture.provider.stop(id)
+            try await fixture.provider.removeCache(of: "local")
+            #expect(try await fixture.provider.caches(of: "local") == [])
+            try await fixture.provider.remove(id, keepingData: false)
+        }
+    }
+
     @Test func `a project's network outlives a restart, and a stranger in it keeps nothing from being removed`()
         async throws
     {

@@ -2,10 +2,11 @@
 
 import DiscobotAgentAPI
 import DiscobotModel
-import DiscobotSandbox
 import DiscobotTestSupport
 import Foundation
 import Testing
+
+@testable import DiscobotSandbox
 
 /// How containers begin and end, also by others' hands.
 @Suite(.timeLimit(.minutes(10)), .serialized)
@@ -103,6 +104,50 @@ struct DockerLifeTests {
             #expect(change?.sessionID == id)
             #expect(try await fixture.provider.sandbox(of: id) == nil)
             try await fixture.provider.remove(id, keepingData: false)
+        }
+    }
+
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `a container that somebody has paused goes on, stops and goes`(kind: DockerEngine.Kind) async throws {
+        try await DockerFixture.with(engine: try await DockerEngine.shared(kind)) { fixture in
+            let id = try await fixture.run()
+            func pause() async throws {
+                try await fixture.engine.docker("pause", DockerFixture.container(id))
+                #expect(try await fixture.provider.sandbox(of: id)?.status == .stopped)
+            }
+            try await pause()
+            try await fixture.provider.start(id)
+            #expect(try await fixture.provider.sandbox(of: id)?.status == .running)
+            try await pause()
+            try await fixture.provider.stop(id)
+            #expect(try await fixture.inspect(id, "{{.State.Status}}") == "exited")
+            try await fixture.provider.start(id)
+            try await pause()
+            try await fixture.provider.remove(id, keepingData: false)
+            #expect(try await fixture.listed("ps").isEmpty)
+        }
+    }
+
+    @Test func `a stop that fails is not taken for a wish when the sandbox ends later`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let provider = try await ProviderKind.docker(directory) {
+                $0.address = .unix(path: directory.file("stub.sock"))
+            }
+            let server = try provider.server.id(provider.files)
+            let state = #"{"Status":"running","ExitCode":0,"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00Z"}"#
+            let container = #"""
+                {"Id":"1","Created":"2026-01-01T00:00:00Z","State":\#(state),
+                    "Config":{"Image":"i","Labels":{"discobot.server":"\#(server)"}}}
+                """#
+            let engine = try StubDockerEngine(in: directory) { request in
+                request.hasPrefix("GET /containers/")
+                    ? .json(200, container) : .json(500, #"{"message":"cannot kill it"}"#)
+            }
+            defer { engine.close() }
+            let error = await #expect(throws: SandboxError.self) { try await provider.stop("session") }
+            #expect(error?.message.contains("cannot kill it") == true)
+            #expect(engine.requests.contains { $0.contains("/stop?") })
+            #expect(try directory.contents("sandboxes/sessions/session").isEmpty)
         }
     }
 
