@@ -56,17 +56,22 @@ struct DoctorFinding {
 
     /// One provider is enough to run sessions.
     private static func providers(_ options: ServerOptions) async -> [DoctorFinding] {
-        await Server.makeProviders(options).states().map { name, state in
+        let providers = Server.makeProviders(options)
+        var findings: [DoctorFinding] = []
+        for (name, state) in await providers.states() {
             let subject = name == "local" ? "bubblewrap (provider local)" : "Docker (provider docker)"
-            guard let problem = state.problem else {
-                return DoctorFinding(verdict: .ok, subject: subject, detail: state.version ?? "available")
-            }
-            return DoctorFinding(
-                verdict: .warning,
-                subject: subject,
-                detail: "\(problem.reason). \(problem.remedy)"
+            let docker = try? providers.provider(named: name) as? DockerSandboxProvider
+            let exposure = state.problem == nil ? await docker?.exposure() : nil
+            let problem = (state.problem ?? exposure).map { "\($0.reason). \($0.remedy)" }
+            findings.append(
+                DoctorFinding(
+                    verdict: problem == nil ? .ok : .warning,
+                    subject: subject,
+                    detail: problem ?? state.version ?? "available"
+                )
             )
         }
+        return findings
     }
 
     /// What sandboxes of the provider local need besides.

@@ -8,14 +8,21 @@ import Logging
 /// A client of an engine cannot do that, as engines forward and do not filter what is for the machine itself. So the
 /// server does it where it may, and else the user can; rootless engines have networks from which the machine is out of reach.
 actor DockerFirewall {
-    /// For all networks of all servers, by the names of their interfaces. What this machine asks of a sandbox is answered,
-    /// and Podman's name server, which is on the bridge, answers.
-    static let rules: [(program: String, table: String, chain: String, rule: [String])] = [
-        ("iptables", "filter", "INPUT", ["-i", "dsc-+", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"]),
-        ("iptables", "filter", "INPUT", ["-i", "dsc-+", "-p", "udp", "--dport", "53", "-j", "ACCEPT"]),
-        ("iptables", "raw", "PREROUTING", ["-i", "dsc-+", "-d", "169.254.0.0/16", "-j", "DROP"]),
-        ("ip6tables", "filter", "INPUT", ["-i", "dsc-+", "-p", "tcp", "-j", "DROP"]),
-    ]
+    typealias Rule = (program: String, table: String, chain: String, rule: [String])
+
+    /// For all networks of all servers, by the names of their interfaces. What this machine asks of a sandbox is answered.
+    /// Podman's name server is on the bridge; it answers. IPv6 needs its own protocol to find neighbours.
+    static func rules(isPodman: Bool) -> [Rule] {
+        let nameServer: [Rule] = [
+            ("iptables", "filter", "INPUT", ["-i", "dsc-+", "-p", "udp", "--dport", "53", "-j", "ACCEPT"])
+        ]
+        return [("iptables", "filter", "INPUT", ["-i", "dsc-+", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"])]
+            + (isPodman ? nameServer : [])
+            + [
+                ("iptables", "raw", "PREROUTING", ["-i", "dsc-+", "-d", "169.254.0.0/16", "-j", "DROP"]),
+                ("ip6tables", "filter", "INPUT", ["-i", "dsc-+", "!", "-p", "ipv6-icmp", "-j", "DROP"]),
+            ]
+    }
 
     /// A command that runs others where the engine's networks are; empty where that is here, if anywhere.
     private let prefix: [String]
@@ -35,14 +42,14 @@ actor DockerFirewall {
         self.logger = logger
     }
 
-    /// Sets the rules if this process may and can close the machine to what is behind that interface. It costs something
-    /// once, until `renew`; where it fails, the log says so.
-    func close(to interface: String) async {
+    /// Sets the rules if the interface is this machine's. It costs something once, until `renew`; where it fails, as for
+    /// want of rights, the log says so.
+    func close(to interface: String, isPodman: Bool) async {
         guard !isSet, lastFailure.map({ $0 + Self.pause < .now }) ?? true, Self.isOurs(interface: interface, prefix)
         else { return }
         // Only a caller that is cancelled does not get that far.
         try? await attempts.value(of: 0) { [self] in
-            let isClosed = try await Self.close(prefix)
+            let isClosed = try await Self.close(prefix, isPodman: isPodman)
             await note(isClosed)
         }
     }
@@ -54,26 +61,39 @@ actor DockerFirewall {
         guard !isClosed, !isOpen else { return }
         logger.warning(
             """
-            sandboxes with a network reach this machine's services and the metadata of its cloud, as the rules of the \
-            firewall could not be set; the README has them
+            sandboxes with a network reach services of this machine that listen on all addresses and the metadata of its \
+            cloud, unless somebody has closed them: the rules of the firewall could not be set; the README has them
             """
         )
     }
 
     /// Sets the rules again, for networks that are there already.
-    func renew(_ interfaces: [String]) async {
+    func renew(_ interfaces: [String], isPodman: Bool) async {
         isSet = false
         lastFailure = nil
-        for interface in interfaces { await close(to: interface) }
+        for interface in interfaces { await close(to: interface, isPodman: isPodman) }
     }
 
     private static func isOurs(interface: String, _ prefix: [String]) -> Bool {
-        geteuid() == 0 && (!prefix.isEmpty || if_nametoindex(interface) != 0)
+        !prefix.isEmpty || if_nametoindex(interface) != 0
+    }
+
+    /// Whether this process may set rules.
+    static func mayClose() async -> Bool {
+        (try? await LocalCommand.succeeds("iptables", "-w", "-t", "filter", "-S", "INPUT")) == true
+    }
+
+    /// Whether the networks of an engine are this machine's, as far as its interfaces tell.
+    static func isOpen(to engine: DockerInfo, at address: DockerAddress, interfaces: [String]) -> Bool {
+        guard !engine.isRootless else { return false }
+        if case .tcp(let host, _, _, _) = address, !["localhost", "127.0.0.1", "[::1]"].contains(host) { return false }
+        let usual = engine.isPodman ? "podman" : "docker"
+        return interfaces.contains { $0.hasPrefix(usual) || $0.hasPrefix("dsc-") }
     }
 
     /// Adds the rules that are missing; false when one cannot be added. Throws only when cancelled.
-    static func close(_ prefix: [String] = []) async throws -> Bool {
-        for (program, table, chain, rule) in rules {
+    static func close(_ prefix: [String] = [], isPodman: Bool) async throws -> Bool {
+        for (program, table, chain, rule) in rules(isPodman: isPodman) {
             func run(_ verb: String) async throws -> Bool {
                 let command = prefix + [program, "-w", "-t", table, verb, chain] + rule
                 return try await LocalCommand.output(command[0], Array(command.dropFirst()), within: .seconds(10))
@@ -83,5 +103,34 @@ actor DockerFirewall {
             guard try await run("-I") else { return false }
         }
         return true
+    }
+}
+
+extension DockerSandboxProvider {
+    /// What sandboxes can reach of this machine because this process may not close it to them, and what helps; nil when
+    /// there is nothing to say.
+    package func exposure() async -> ProviderState.Problem? {
+        guard configuration.network == nil, let engine = try? await client.info(),
+            DockerFirewall.isOpen(to: engine, at: client.address, interfaces: Self.interfaces),
+            await !DockerFirewall.mayClose()
+        else { return nil }
+        return ProviderState.Problem(
+            reason:
+                "sandboxes with the network internet can reach services of this machine that listen on all addresses, "
+                + "as this user may not set the rules of its firewall",
+            remedy: "Set those of the README (What docker isolates) after each start of the machine."
+        )
+    }
+
+    private static var interfaces: [String] {
+        guard let list = if_nameindex() else { return [] }
+        defer { if_freenameindex(list) }
+        var names: [String] = []
+        var next = list
+        while next.pointee.if_index != 0, let name = next.pointee.if_name {
+            names.append(String(cString: name))
+            next += 1
+        }
+        return names
     }
 }

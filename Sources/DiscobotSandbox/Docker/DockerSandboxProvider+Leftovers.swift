@@ -19,9 +19,10 @@ extension DockerSandboxProvider: SandboxEngine {
     /// A machine that has started again has lost the rules, and keeps the networks.
     private func renewFirewall() async {
         guard let server = try? server.knownID(files),
-            let networks = try? await client.networks(labels: [DockerLabel.of(server)])
+            let networks = try? await client.networks(labels: [DockerLabel.of(server)]),
+            let engine = try? await client.info()
         else { return }
-        await firewall.renew(networks.map { DockerName.bridge($0.name) })
+        await firewall.renew(networks.map { DockerName.bridge($0.name) }, isPodman: engine.isPodman)
     }
 
     package func removeLeftovers(_ owners: SandboxOwners) async throws {

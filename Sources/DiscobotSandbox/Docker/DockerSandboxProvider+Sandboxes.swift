@@ -17,12 +17,13 @@ extension DockerSandboxProvider {
                 if container.isRunning { return }
                 if container.isPaused { return try await client.unpauseContainer(container.id) }
                 try await session.agentSocket.remove()
-                try prepare(session, DockerUsers(of: try await client.info()))
+                let engine = try await client.info()
+                try prepare(session, DockerUsers(of: engine))
                 let interface = try await interface(of: container)
-                await firewall.close(to: interface)
+                await firewall.close(to: interface, isPodman: engine.isPodman)
                 try await start(container)
                 // Podman makes the interface of a network only when something runs in it.
-                await firewall.close(to: interface)
+                await firewall.close(to: interface, isPodman: engine.isPodman)
             }
         }
         feed.publish(id)

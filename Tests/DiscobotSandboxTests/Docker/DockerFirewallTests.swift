@@ -46,7 +46,7 @@ struct DockerFirewallTests {
                 _ = try await fixture.output(of: GitPort.waitUntilOpen(at: place), in: id)
             }
             let prefix = ["nsenter", "--net=\(try await engine.networkNamespace())"]
-            for _ in 1...2 { #expect(try await DockerFirewall.close(prefix)) }
+            for _ in 1...2 { #expect(try await DockerFirewall.close(prefix, isPodman: kind == .podman)) }
             for place in machine + ["169.254.169.254"] {
                 #expect(try await fixture.output(of: GitPort.state(at: place), in: id) == "closed", "\(place)")
             }
@@ -55,7 +55,9 @@ struct DockerFirewallTests {
             _ = try await fixture.output(of: GitPort.serve, in: id)
             try await engine.onHost(GitPort.waitUntilOpen(at: address))
             let rules = try await engine.onHost("iptables -S INPUT; iptables -t raw -S PREROUTING; ip6tables -S INPUT")
-            #expect(rules.components(separatedBy: "dsc-+").count - 1 == DockerFirewall.rules.count)
+            let expected = DockerFirewall.rules(isPodman: kind == .podman).count
+            #expect(rules.components(separatedBy: "dsc-+").count - 1 == expected)
+            #expect(rules.contains("--dport 53 ") == (kind == .podman))
         }
     }
 
@@ -82,11 +84,13 @@ struct DockerFirewallTests {
                 $0.networkCommand = command
             } _: { fixture in
                 _ = try await fixture.run(network: .internet)
-                #expect(try await rules() == DockerFirewall.rules.count)
+                #expect(try await rules() == DockerFirewall.rules(isPodman: false).count)
                 try await engine.onHost("iptables -F INPUT; iptables -t raw -F PREROUTING; ip6tables -F INPUT")
                 try await engine.kill()
                 try await engine.restart()
-                while try await rules() < DockerFirewall.rules.count { try await Task.sleep(for: .milliseconds(50)) }
+                while try await rules() < DockerFirewall.rules(isPodman: false).count {
+                    try await Task.sleep(for: .milliseconds(50))
+                }
             }
         }
     }
@@ -109,8 +113,7 @@ struct DockerFirewallTests {
         func log(event: LogEvent) { lines.all.withLock { $0.append("\(event.message)") } }
     }
 
-    @Test(.enabled(if: geteuid() == 0, "only root may set rules"))
-    func `rules that cannot be set are said once, and the sandbox runs`() async throws {
+    @Test func `rules that cannot be set are said once, and the sandbox runs`() async throws {
         let recorder = Recorder()
         try await DockerFixture.with(logger: Logger(label: "test", factory: { _ in recorder })) {
             $0.networkCommand = ["false"]
@@ -123,5 +126,24 @@ struct DockerFirewallTests {
         let lines = recorder.lines.all.withLock { $0 }
         #expect(lines.count == 1)
         #expect(lines.first?.contains("the rules of the firewall could not be set") == true)
+    }
+
+    @Test(arguments: [
+        ("{}", "unix:///run/docker.sock", ["lo", "docker0"], true),
+        ("{}", "unix:///run/docker.sock", ["lo", "dsc-0123456789a"], true),
+        ("{}", "tcp://127.0.0.1", ["docker0"], true), ("{}", "tcp://engine.test", ["docker0"], false),
+        ("{}", "unix:///run/docker.sock", ["lo", "podman0"], false),
+        (#"{"BuildahVersion":"1"}"#, "unix:///run/podman.sock", ["lo", "podman1"], true),
+        (#"{"SecurityOptions":["name=rootless"]}"#, "unix:///run/docker.sock", ["docker0"], false),
+    ])
+    func `this machine is open to engines that have their networks on it`(
+        info: String,
+        host: String,
+        interfaces: [String],
+        isOpen: Bool
+    ) throws {
+        let engine = try JSONDecoder().decode(DockerInfo.self, from: Data(info.utf8))
+        let address = try #require(DockerAddress(host: host))
+        #expect(DockerFirewall.isOpen(to: engine, at: address, interfaces: interfaces) == isOpen)
     }
 }
