@@ -17,16 +17,18 @@ extension DockerSandboxProvider {
     func passage(_ engine: DockerInfo, image: String) async throws -> DockerPassage {
         // Only the runtime can tell.
         guard configuration.command == nil else { return .socket }
+        // Podman draws an id for each answer.
+        let id = engine.isPodman ? "" : engine.id ?? ""
         let key = LocalSandboxFiles.digest(
-            "\(engine.id ?? "") \(client.address.description) \(configuration.runtime ?? "") \(DockerUser.server)"
+            "\(id) \(client.address.description) \(configuration.runtime ?? "") \(DockerUser.server)"
         )
-        return try await passages.passage(of: key) {
+        return try await passages.passage(of: key, with: image) {
             try await translating { try await queue.run(Self.lookQueue) { try await probe(engine, image) } }
         }
     }
 
     /// Nil also while it takes too long to tell.
-    func passageProblem(_ engine: DockerInfo) async -> ProviderState.Problem? {
+    func passageProblem() async -> ProviderState.Problem? {
         await withTaskGroup(of: ProviderState.Problem?.self) { group in
             group.addTask {
                 do {
@@ -35,10 +37,7 @@ extension DockerSandboxProvider {
                 } catch is CancellationError {
                     return nil
                 } catch {
-                    return ProviderState.Problem(
-                        reason: (error as? SandboxError)?.message ?? (error as? DockerError)?.message ?? "\(error)",
-                        remedy: "Use an engine that runs on this machine as root or as your user, and sees its files."
-                    )
+                    return problem(error)
                 }
             }
             group.addTask {
@@ -50,18 +49,45 @@ extension DockerSandboxProvider {
         }
     }
 
+    private func problem(_ error: any Error) -> ProviderState.Problem {
+        if let error = error as? DockerError, error.code == .unreachable { return unreachable(error) }
+        let known = (error as? DockerError)?.sandboxError ?? error as? SandboxError
+        let reason = known?.message ?? "\(error)"
+        let remedy =
+            switch known?.code {
+            case _ where reason.contains("no space left"): "Make room on the engine's disk (docker system df)."
+            case .invalidImage: "Name another image with glibc, libstdc++ and git in SANDBOX_IMAGE."
+            case .unavailable:
+                "Use an engine that runs on this machine as root or as your user, and sees its files."
+            case .timedOut: "See what keeps the engine busy; it is tried again in a minute."
+            default: "The engine's own log may say more; it is tried again in a minute."
+            }
+        return ProviderState.Problem(reason: reason, remedy: remedy)
+    }
+
     /// Runs the runtime with each passage until one works.
-    private func probe(_ engine: DockerInfo, _ image: String) async throws -> DockerPassage {
-        var failure = ""
+    private func probe(_ engine: DockerInfo, _ image: String) async throws -> DockerPassages.Finding {
+        var reason = ""
         for passage in DockerPassage.allCases {
-            guard let reason = try await tried(passage, engine, image) else { return passage }
-            failure = reason
+            guard let failure = try await tried(passage, engine, image) else { return .success(passage) }
+            reason = failure.reason
+            if failure.isOfImage {
+                let message = "the runtime does not run in the image \(configuration.image): \(reason)"
+                return .failure(SandboxError(.invalidImage, message))
+            }
         }
-        throw SandboxError(.unavailable, "the runtime in a container of this engine cannot be reached: \(failure)")
+        let message = "the runtime in a container of this engine cannot be reached: \(reason)"
+        return .failure(SandboxError(.unavailable, message))
+    }
+
+    private struct Failure {
+        let reason: String
+        /// Whether no passage would help.
+        var isOfImage = false
     }
 
     /// Nil for one that works.
-    private func tried(_ passage: DockerPassage, _ engine: DockerInfo, _ image: String) async throws -> String? {
+    private func tried(_ passage: DockerPassage, _ engine: DockerInfo, _ image: String) async throws -> Failure? {
         let server = try server.id(files)
         let name = DockerName.look(server)
         try files.prepare()
@@ -80,13 +106,13 @@ extension DockerSandboxProvider {
             server: server,
             secret: secret.verifier()
         )
-        let result: Result<String?, any Error>
+        let result: Result<Failure?, any Error>
         do {
             let container = try await client.createContainer(name, plan.settings)
             try await client.startContainer(container)
             result = .success(try await failure(of: passage, container, secret))
         } catch let error as DockerError where error.isRefusal {
-            result = .success(error.message)
+            result = .success(Failure(reason: error.message))
         } catch {
             result = .failure(error)
         }
@@ -100,12 +126,17 @@ extension DockerSandboxProvider {
         of passage: DockerPassage,
         _ name: String,
         _ secret: AgentSecret
-    ) async throws -> String? {
+    ) async throws -> Failure? {
         let start = ContinuousClock.now
         while case let waited = start.duration(to: .now), waited < Self.probePatience {
-            guard let container = try await client.container(name) else { return "somebody has removed it" }
+            guard let container = try await client.container(name) else {
+                return Failure(reason: "somebody has removed it")
+            }
             guard container.isRunning else {
-                return container.failure(log: (try? await client.logs(name, lines: 5)) ?? "")
+                let log = (try? await client.logs(name, lines: 5)) ?? ""
+                // A libc that is too old says which version it should have.
+                let isOfImage = container.state.exitCode == 127 || log.contains("GLIBC")
+                return Failure(reason: container.failure(log: log), isOfImage: isOfImage)
             }
             // In this order: who says that it serves can be reached, or never.
             let hasBegun = (try? await client.logs(name, lines: 50))?.contains("listening on") == true
@@ -116,7 +147,7 @@ extension DockerSandboxProvider {
             if hasBegun { break }
             try await Task.sleep(for: .milliseconds(20))
         }
-        return "its \(passage.rawValue) does not answer"
+        return Failure(reason: "its \(passage.rawValue) does not answer")
     }
 
     private func endpoint(of passage: DockerPassage, _ container: DockerContainer) -> AgentEndpoint? {

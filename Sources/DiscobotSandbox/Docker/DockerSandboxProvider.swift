@@ -68,7 +68,9 @@ package struct DockerSandboxProvider: SandboxProvider {
         firewall = DockerFirewall(prefix: configuration.networkCommand, logger: logger)
     }
 
-    package func state() async -> ProviderState {
+    package func state() async -> ProviderState { await state(within: .seconds(8)) }
+
+    func state(within limit: Duration) async -> ProviderState {
         guard configuration.address != nil else {
             return .unavailable(
                 reason: "DOCKER_HOST names no engine that can be reached",
@@ -81,17 +83,34 @@ package struct DockerSandboxProvider: SandboxProvider {
                 remedy: "Put discobot-agent beside the server's executable, or name it in LOCAL_AGENT_BINARY."
             )
         }
+        // Each question to the engine has a limit of its own; all of them together would take too long.
+        return await withTaskGroup(of: ProviderState.self) { group in
+            group.addTask { await engineState() }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return slow(limit)
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? slow(limit)
+        }
+    }
+
+    private func slow(_ limit: Duration) -> ProviderState {
+        .unavailable(
+            reason: "the Docker Engine at \(client.address.description) has not told within "
+                + "\(limit.components.seconds) s what it can do",
+            remedy: "See what keeps it busy (docker info); it is asked again."
+        )
+    }
+
+    private func engineState() async -> ProviderState {
         do {
             // The engine may have come since, in another version.
             try await client.negotiate()
             let version = try await client.engineVersion()
-            if let problem = try await engineProblem { return ProviderState(version: version, problem: problem) }
-            return .available(version: version)
+            return ProviderState(version: version, problem: try await engineProblem)
         } catch {
-            return .unavailable(
-                reason: (error as? DockerError)?.message ?? "no Docker Engine answers at \(client.address.description)",
-                remedy: (error as? DockerError)?.remedy ?? Self.remedy(client.address)
-            )
+            return ProviderState(version: nil, problem: unreachable(error as? DockerError))
         }
     }
 
@@ -101,8 +120,15 @@ package struct DockerSandboxProvider: SandboxProvider {
             let engine = try await client.info()
             if let problem = engine.problem(client.address, runtime: configuration.runtime) { return problem }
             if let problem = try await images.problem { return problem }
-            return await passageProblem(engine)
+            return await passageProblem()
         }
+    }
+
+    func unreachable(_ error: DockerError?) -> ProviderState.Problem {
+        ProviderState.Problem(
+            reason: error?.message ?? "no Docker Engine answers at \(client.address.description)",
+            remedy: error?.remedy ?? Self.remedy(client.address)
+        )
     }
 
     private static func remedy(_ address: DockerAddress) -> String {

@@ -125,6 +125,23 @@ struct DockerClientTests {
         }
     }
 
+    @Test func `a watch that is not accepted is given up in time`() async throws {
+        try await with { _ in
+            .stalled("")
+        } _: { client, _ in
+            let error = await failure {
+                try await client.events(
+                    label: "a=b",
+                    since: DockerMoment(nanoseconds: 0),
+                    headWithin: .milliseconds(100)
+                ) {
+                } handle: { _ in
+                }
+            }
+            #expect(error?.code == .timedOut)
+        }
+    }
+
     @Test func `nobody there is said at once`() async throws {
         try await TemporaryDirectory.with { directory in
             let absent = DockerClient(.unix(path: directory.file("absent.sock")))

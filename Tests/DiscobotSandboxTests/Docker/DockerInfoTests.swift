@@ -66,4 +66,17 @@ struct DockerInfoTests {
             #expect(engine.requests.filter { $0.contains("/info ") }.count == 2)
         }
     }
+
+    @Test func `an engine that takes too long over all is not available, and the reason says so`() async throws {
+        try await TemporaryDirectory.with { directory in
+            let engine = try StubDockerEngine(in: directory) { _ in .stalled("") }
+            defer { engine.close() }
+            var configuration = DockerSandboxProvider.Configuration(root: directory.path, agentBinary: "/usr/bin/true")
+            configuration.address = .unix(path: engine.path)
+            let provider = DockerSandboxProvider(configuration)
+            let problem = try #require(await provider.state(within: .milliseconds(100)).problem)
+            #expect(problem.reason.contains("has not told within"))
+            #expect(problem.remedy.contains("docker info"))
+        }
+    }
 }

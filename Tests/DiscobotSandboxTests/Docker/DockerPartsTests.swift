@@ -152,16 +152,38 @@ struct DockerPartsTests {
     func `another passage than the usual one is tried again later`() async throws {
         try await TemporaryDirectory.with { directory in
             let passages = DockerPassages(path: directory.file("passage"), lifetime: .zero)
-            #expect(try await passages.passage(of: "engine") { .port } == .port)
+            #expect(try await passages.passage(of: "engine", with: "i") { .success(.port) } == .port)
             // Nobody waits for the next attempt.
-            var found = try await passages.passage(of: "engine") { .socket }
+            var found = try await passages.passage(of: "engine", with: "i") { .success(.socket) }
             #expect(found == .port)
-            while found == .port { found = try await passages.passage(of: "engine") { .socket } }
+            while found == .port {
+                found = try await passages.passage(of: "engine", with: "i") { .success(.socket) }
+            }
             #expect(directory.exists("passage"))
-            #expect(try await passages.passage(of: "engine") { .port } == .socket)
+            #expect(try await passages.passage(of: "engine", with: "i") { .success(.port) } == .socket)
             let patient = DockerPassages(path: directory.file("other"))
-            _ = try await patient.passage(of: "engine") { .port }
-            #expect(try await patient.passage(of: "engine") { throw CancellationError() } == .port)
+            _ = try await patient.passage(of: "engine", with: "i") { .success(.port) }
+            #expect(try await patient.passage(of: "engine", with: "i") { throw CancellationError() } == .port)
+        }
+    }
+
+    @Test func `a failure to reach sandboxes is remembered for a while, for its image`() async throws {
+        try await TemporaryDirectory.with { (directory) async throws in
+            let failure = SandboxError(.unavailable, "no way")
+            let passages = DockerPassages(path: directory.file("passage"))
+            // What says nothing of the engine is not.
+            await #expect(throws: CancellationError.self) {
+                try await passages.passage(of: "engine", with: "i") { throw CancellationError() }
+            }
+            for finding in [DockerPassages.Finding.failure(failure), .success(.socket)] {
+                await #expect(throws: failure) { try await passages.passage(of: "engine", with: "i") { finding } }
+            }
+            #expect(try await passages.passage(of: "engine", with: "j") { .success(.port) } == .port)
+            let forgetful = DockerPassages(path: directory.file("other"), failureLifetime: .zero)
+            await #expect(throws: failure) {
+                try await forgetful.passage(of: "engine", with: "i") { .failure(failure) }
+            }
+            #expect(try await forgetful.passage(of: "engine", with: "i") { .success(.port) } == .port)
         }
     }
 

@@ -139,6 +139,53 @@ struct DockerPassageTests {
         }
     }
 
+    @Test func `an image without glibc is said, and not tried again and again`() async throws {
+        let engine = try await DockerEngine.shared()
+        let image = "discobot-local/empty:1"
+        try await Shell.run(#"tar -cT /dev/null | docker -H "$0" import - "$1""#, engine.host, image)
+        try await TemporaryDirectory.with { directory in
+            let stub = try StubDockerEngine(in: directory, before: String(engine.host.dropFirst(7))) { _ in nil }
+            defer { stub.close() }
+            try await DockerFixture.with(engine: engine) {
+                $0.address = .unix(path: stub.path)
+                $0.image = image
+                $0.command = nil
+                $0.agentBinary = AgentRuntimeProcess.executable
+            } _: { fixture in
+                // On a busy machine it is not known yet when the first answers are given.
+                var problem = await fixture.provider.state().problem
+                while problem == nil { problem = await fixture.provider.state().problem }
+                #expect(problem?.reason.contains("glibc") == true, "\(problem?.reason ?? "")")
+                #expect(problem?.remedy.contains("SANDBOX_IMAGE") == true, "\(problem?.remedy ?? "")")
+                let count = stub.requests.filter { $0.contains("/containers/create?") }.count
+                #expect(count == 1)
+                #expect(await fixture.provider.state().problem == problem)
+                #expect(stub.requests.filter { $0.contains("/containers/create?") }.count == count)
+            }
+        }
+    }
+
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `the next server need not try how sandboxes are reached`(kind: DockerEngine.Kind) async throws {
+        let engine = try await DockerEngine.shared(kind)
+        try await TemporaryDirectory.with { directory in
+            let stub = try StubDockerEngine(in: directory, before: String(engine.host.dropFirst(7))) { _ in nil }
+            defer { stub.close() }
+            func configure(_ configuration: inout DockerSandboxProvider.Configuration) {
+                configuration.address = .unix(path: stub.path)
+                configuration.command = nil
+                configuration.agentBinary = AgentRuntimeProcess.executable
+            }
+            try await DockerFixture.with(engine: engine, configure: configure) { fixture in
+                _ = try await fixture.run()
+                let count = stub.requests.filter { $0.contains("/containers/create?") }.count
+                let next = try await ProviderKind.docker(fixture.directory, engine: engine, configure: configure)
+                #expect(await next.state().problem == nil)
+                #expect(stub.requests.filter { $0.contains("/containers/create?") }.count == count)
+            }
+        }
+    }
+
     @Test func `an engine that does not see this machine's files is not available`() async throws {
         let engine = try await DockerEngine.start(prepare: "mount -t tmpfs none /var/tmp")
         defer { engine.end() }

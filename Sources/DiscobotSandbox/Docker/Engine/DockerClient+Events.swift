@@ -36,16 +36,18 @@ struct DockerMoment: Sendable, Equatable {
 
 extension DockerClient {
     /// Gives `handle` the events of containers with a label, from a moment in the past on; returns when the engine ends
-    /// the answer, and after an hour in any case.
+    /// the answer, and after an hour in any case. Engines accept at once.
     func events(
         label: String,
         since: DockerMoment,
+        headWithin headLimit: Duration = .seconds(30),
         begun: @escaping @Sendable () async throws -> Void,
         handle: @escaping @Sendable (DockerEvent) async -> Void
     ) async throws {
         let filters = Self.filters(["label": [label], "type": ["container"]])
         let query = [("since", since.text), ("filters", filters)]
-        try await lines(.GET, "/events", query: query, within: .seconds(3600), begun: begun) { line in
+        let hour = Duration.seconds(3600)
+        try await lines(.GET, "/events", query: query, within: hour, headWithin: headLimit, begun: begun) { line in
             // What kinds of events there are depends on the engine; one that cannot be read may be of a new kind.
             if let event: DockerEvent = try? Self.decode(line) { await handle(event) }
         }

@@ -65,6 +65,8 @@ package final class DockerClient: Sendable {
     }
 
     /// Gives `handle` each line of an answer that goes on; `begun` is called when the engine has accepted.
+    ///
+    /// - Parameter headLimit: until then; nil for as long as all may take.
     func lines(
         _ method: HTTPMethod,
         _ path: String,
@@ -72,11 +74,19 @@ package final class DockerClient: Sendable {
         body: DockerBody = .none,
         headers: [(String, String)] = [],
         within limit: Duration,
+        headWithin headLimit: Duration? = nil,
         begun: @escaping @Sendable () async throws -> Void = {},
         handle: @escaping @Sendable (ByteBuffer) async throws -> Void
     ) async throws {
         try await Self.limited(to: limit, address) {
-            let response = try await self.open(method, path, query: query, body: body, headers: headers, within: limit)
+            let response = try await self.open(
+                method,
+                path,
+                query: query,
+                body: body,
+                headers: headers,
+                within: headLimit ?? limit
+            )
             try await begun()
             var lines = LineSplitter()
             try await self.translating {
