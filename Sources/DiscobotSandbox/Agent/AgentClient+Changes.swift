@@ -65,10 +65,12 @@ extension AgentClient {
             for try await buffer in response.body {
                 size += buffer.readableBytes
                 guard size <= limit else {
-                    throw AgentError(.invalidAnswer, "the session's commits have more than \(limit >> 20) MiB")
+                    throw AgentError(.tooLarge, "the session's commits have more than \(limit >> 20) MiB")
                 }
                 try file.writeAll(buffer.readableBytesView)
             }
+        } catch let error as Errno {
+            throw AgentError(.storageFull, "there is no room for the session's commits on the server", cause: error)
         } catch let error where !(error is AgentError || error is CancellationError) {
             throw Self.unreachable(error, otherwise: "the session's commits could not be copied")
         }

@@ -246,6 +246,10 @@ package struct AgentError: Error, Sendable, CustomStringConvertible {
         /// Nobody answers, or no longer.
         case unreachable
         case invalidAnswer
+        /// The answer has more bytes than are taken.
+        case tooLarge
+        /// There is no room here for the answer.
+        case storageFull
         /// The agent refused, with an HTTP status.
         case refused(status: Int)
     }

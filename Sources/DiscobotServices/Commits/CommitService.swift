@@ -18,19 +18,19 @@ package struct CommitService: Sendable {
     /// Takes a session's commits to its workspace, in the background. Throws `notFound`, and `conflict` while that is
     /// under way.
     package func commit(_ id: ID<Session>, of project: ID<Project>) async throws {
-        try await begin(id, of: project) { session, transaction in
+        try await begin(id, of: project) { session, landed, transaction in
             session.appliedCommit = nil
             var number = 1
             while try transaction.message(CommitPrompt.messageID(of: id, number: number), of: id) != nil { number += 1 }
             let message = CommitPrompt.messageID(of: id, number: number)
-            try jobs.enqueue(CommitSessionJob.self, session, message: message, in: transaction)
+            try jobs.enqueue(CommitSessionJob.self, session, message: message, landed: landed, in: transaction)
         }
     }
 
     /// Puts what a session has on top of its workspace's newest commit, in the background. Throws `notFound`, and
     /// `conflict` while that is under way or a turn waits or runs.
     package func rebase(_ id: ID<Session>, of project: ID<Project>) async throws {
-        try await begin(id, of: project) { session, transaction in
+        try await begin(id, of: project) { session, _, transaction in
             guard try transaction.openTurns(of: id).isEmpty else {
                 throw ServerError.conflict("the session has turns that wait or run; cancel them first")
             }
@@ -38,10 +38,11 @@ package struct CommitService: Sendable {
         }
     }
 
+    /// - Parameter enqueue: is told the workspace's commit with what an earlier request has landed unseen.
     private func begin(
         _ id: ID<Session>,
         of project: ID<Project>,
-        _ enqueue: @escaping @Sendable (inout Session, Transaction) throws -> Void
+        _ enqueue: @escaping @Sendable (inout Session, _ landed: String?, Transaction) throws -> Void
     ) async throws {
         let before = try await store.read { try Self.session(id, of: project, $0) }
         let target = GitService.Target(workspace: before.workspaceID, project: project)
@@ -58,11 +59,12 @@ package struct CommitService: Sendable {
             guard session.landing == nil else {
                 throw ServerError(.unavailable, "the session's last commit is still under way; try again")
             }
+            let landed = before.landing.flatMap { $0.session == session.landedCommit ? $0.to : nil }
             session.baseCommit = head
             session.commitError = nil
             session.commitStatus = .pending
             session.updatedAt = .now
-            try enqueue(&session, transaction)
+            try enqueue(&session, landed, transaction)
             try transaction.update(session)
             try transaction.append(.sessionUpdated(session), to: project)
         }

@@ -34,8 +34,9 @@ extension ServerError {
             case .refused(404): .notFound
             case .refused(409): .conflict
             case .refused(412): .preconditionFailed
-            case .refused(413): .tooLarge
-            case .refused(507): .storageFull
+            case .refused(413), .tooLarge: .tooLarge
+            case .refused(504): .timedOut
+            case .refused(507), .storageFull: .storageFull
             case .unreachable, .refused(503): .unavailable
             case .refused, .invalidAnswer: .operationFailed
             }

@@ -20,6 +20,8 @@ final class ChatFixture: Sendable {
         /// Of the provider `docker`; nil for the one that tests share.
         var engine: DockerEngine?
         var environment: [String: String] = [:]
+        /// Runs the server, whose path is its last argument.
+        var command: [String] = []
     }
 
     let directory: TemporaryDirectory
@@ -34,6 +36,7 @@ final class ChatFixture: Sendable {
     /// Of the provider `docker`.
     let engine: DockerEngine?
     private let environment: [String: String]
+    private let command: [String]
     /// What the ids of this fixture's sessions begin with, and nothing else on the machine has.
     let mark: String
     private let process: Mutex<ServerProcess>
@@ -65,11 +68,12 @@ final class ChatFixture: Sendable {
     private init(_ directory: TemporaryDirectory, _ setting: Setting) async throws {
         self.directory = directory
         environment = setting.environment
+        command = setting.command
         engine = setting.engine
         sandboxes = setting.provider == .docker ? "data/sandboxes/docker" : "data/sandboxes"
         mark = "t" + UUID().uuidString.prefix(8).lowercased()
         port = try ServerProcess.freePort()
-        let server = try await ServerProcess(in: directory, port: port, environment: environment)
+        let server = try await ServerProcess(in: directory, port: port, environment: environment, command: command)
         client = server.client
         process = Mutex(server)
         repository = try await directory.makeRepository()
@@ -94,7 +98,8 @@ final class ChatFixture: Sendable {
         let server = try await ServerProcess(
             in: directory,
             port: port,
-            environment: environment.merging(more) { $1 }
+            environment: environment.merging(more) { $1 },
+            command: command
         )
         process.withLock { $0 = server }
     }

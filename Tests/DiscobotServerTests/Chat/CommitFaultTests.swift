@@ -117,15 +117,7 @@ struct CommitFaultTests {
             #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
             let head = try await fixture.git("rev-parse HEAD")
             fixture.server.kill()
-            // As if nobody had seen the end of it, and it had been given up.
-            try await fixture.withStore { store in
-                try await store.write { transaction in
-                    var row = try #require(try transaction.session(ID(rawValue: session)))
-                    row.landing = CommitLanding(from: base, to: head, session: try #require(row.landedCommit))
-                    (row.landedCommit, row.appliedCommit, row.commitStatus) = (nil, nil, .failed)
-                    try transaction.update(row)
-                }
-            }
+            try await fixture.forgetEnd(of: session, from: base, to: head)
             try await fixture.startServer()
             _ = try await fixture.talk(
                 "echo b > B; git add B; git -c user.name=A -c user.email=a@x commit -qm B",
@@ -133,6 +125,45 @@ struct CommitFaultTests {
             )
             #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
             #expect(try await fixture.git("log --format=%s; git status --porcelain") == "B\nAdd one\nFirst")
+        }
+    }
+
+    @Test
+    func `what landed unseen is the end of the next request that has nothing else`() async throws {
+        try await ChatFixture.with { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk(SessionCommitTests.commitOne + "; echo edit > edit", in: session)
+            let base = try await fixture.git("rev-parse HEAD")
+            #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
+            let head = try await fixture.git("rev-parse HEAD")
+            fixture.server.kill()
+            try await fixture.forgetEnd(of: session, from: base, to: head)
+            try await fixture.startServer()
+            let done = try await fixture.commit(session)
+            #expect(done["commitStatus"].string == "completed", "\(done)")
+            #expect(done["appliedCommit"].string == head)
+            #expect(try await fixture.git("log --format=%s; git status --porcelain") == "Add one\nFirst")
+            // Nobody was asked anything.
+            #expect(try await fixture.messages(of: session).count == 2)
+            #expect(try await fixture.talk("git status --porcelain", in: session).text == "?? edit\n")
+        }
+    }
+
+    @Test
+    func `a runtime that dies on the way starts again, and its agent is asked nothing`() async throws {
+        try await ChatFixture.with(prepare: HeldGit.install) { fixture in
+            let session = fixture.newSession()
+            _ = try await fixture.talk(SessionCommitTests.commitOne + "; echo edit > edit", in: session)
+            try HeldGit.hold("init", fixture)
+            #expect(try await fixture.client.post("/api/projects/local/sessions/\(session)/commit", "").status == 200)
+            try await HeldGit.waitUntilAsked(fixture)
+            try fixture.processes(of: session).runtime.kill()
+            try HeldGit.release(fixture)
+            let done = try await fixture.committed(session)
+            #expect(done["commitStatus"].string == "completed", "\(done)")
+            #expect(try await fixture.messages(of: session).count == 2)
+            #expect(try await fixture.git("log --format=%s") == "Add one\nFirst")
+            #expect(try await fixture.talk("git status --porcelain", in: session).text == "?? edit\n")
         }
     }
 
@@ -174,6 +205,20 @@ struct CommitFaultTests {
             #expect(failed["commitStatus"].string == "failed")
             #expect(failed["commitError"].string == "the session's commits change too many files", "\(failed)")
             #expect(try await fixture.git(Self.look) == before)
+        }
+    }
+}
+
+extension ChatFixture {
+    /// As if nobody had seen the end of a commit, and it had been given up. The server must not run.
+    fileprivate func forgetEnd(of session: String, from base: String, to head: String) async throws {
+        try await withStore { store in
+            try await store.write { transaction in
+                var row = try #require(try transaction.session(ID(rawValue: session)))
+                row.landing = CommitLanding(from: base, to: head, session: try #require(row.landedCommit))
+                (row.landedCommit, row.appliedCommit, row.commitStatus) = (nil, nil, .failed)
+                try transaction.update(row)
+            }
         }
     }
 }

@@ -117,7 +117,7 @@ extension CommitSessionJob {
         }
     }
 
-    private func finish(_ payload: Payload) async throws {
+    func finish(_ payload: Payload) async throws {
         try await git.change(payload.target, "finish the commit") {
             try await $0.removeRef(payload.sessionId.landingRef)
         }

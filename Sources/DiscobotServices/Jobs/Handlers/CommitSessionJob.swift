@@ -18,6 +18,8 @@ package struct CommitSessionJob: JobHandler {
         let workspaceId: ID<Workspace>
         /// Of the message that asks the agent to commit, if that is needed.
         let messageId: String
+        /// The workspace's commit with what an earlier request has landed without seeing the end of it; nil for none.
+        let landed: String?
     }
 
     package static let kind: Job.Kind = "session_commit"
@@ -77,11 +79,14 @@ package struct CommitSessionJob: JobHandler {
 
     private func land(_ session: Session, _ payload: Payload) async throws {
         let session = try await followWorkspace(session, payload)
-        let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: .seconds(600))
         let quarantine = try await makeQuarantine(payload)
         do {
-            let head = try await fetch(session, agent, quarantine, payload)
-            try await land(head, quarantine, payload)
+            if let head = try await fetch(session, quarantine, payload) {
+                try await land(head, quarantine, payload)
+            } else {
+                try await operation(payload).change { $0.appliedCommit = payload.landed }
+                try await finish(payload)
+            }
         } catch {
             try? await directories.removeQuarantine(of: session.id, in: session.projectID)
             throw error
@@ -108,24 +113,23 @@ package struct CommitSessionJob: JobHandler {
 
     // MARK: - From the session
 
-    /// Gets the session's commits into the quarantine; returns the last one.
+    /// Gets the session's commits into the quarantine; returns the last one. Nil when all have landed before.
     private func fetch(
         _ session: Session,
-        _ agent: AgentClient,
         _ quarantine: GitQuarantine,
         _ payload: Payload
-    ) async throws -> String {
+    ) async throws -> String? {
         let known = try await known(session, payload)
         var head: String?
         do {
-            head = try await Self.download(agent, known, quarantine)
-        } catch is ServerError {
+            head = try await download(session, known, quarantine)
+            if head == nil, payload.landed != nil { return nil }
+        } catch let error as ServerError where error.isOfSessionRepository {
             // Asking the agent may help, and tells why otherwise.
         }
         if head == nil {
             let failure = try await askAgent(payload)
-            let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: .seconds(600))
-            head = try await Self.download(agent, known, quarantine)
+            head = try await download(session, known, quarantine)
             if head == nil, let failure { throw ServerError.conflict("the agent could not commit: \(failure)") }
         }
         guard let head else { throw Self.noCommits }
@@ -135,12 +139,36 @@ package struct CommitSessionJob: JobHandler {
 
     static let noCommits = ServerError.conflict("No commits found in agent sandbox")
 
-    private static func download(
-        _ agent: AgentClient,
+    /// Between attempts to reach an agent.
+    private static let pauses: [Duration] = [.milliseconds(200), .seconds(1), .seconds(5)]
+    /// One that has been silent for longer is not tried again.
+    private static let patience: Duration = .seconds(60)
+
+    /// Nil when there are none. An agent that cannot be reached, or that breaks off, may be there again in a moment.
+    private func download(
+        _ session: Session,
         _ known: [String],
         _ quarantine: GitQuarantine
     ) async throws -> String? {
-        try await translatingSandboxErrors {
+        for pause in Self.pauses {
+            let start = ContinuousClock.now
+            do {
+                return try await downloadOnce(session, known, quarantine)
+            } catch let error as ServerError where error.code == .unavailable && error.cause is AgentError {
+                guard start.duration(to: .now) < Self.patience else { throw error }
+                try await Task.sleep(for: pause)
+            }
+        }
+        return try await downloadOnce(session, known, quarantine)
+    }
+
+    private func downloadOnce(
+        _ session: Session,
+        _ known: [String],
+        _ quarantine: GitQuarantine
+    ) async throws -> String? {
+        let agent = try await sandboxes.agent(of: session.id, in: session.projectID, patience: .seconds(600))
+        return try await translatingSandboxErrors {
             try await agent.writeCommits(beyond: known, to: quarantine.packFile, limit: GitQuarantine.Limit.pack)
         }
     }
@@ -190,6 +218,14 @@ package struct CommitSessionJob: JobHandler {
     }
 }
 
+extension ServerError {
+    /// Whether a session's agent has refused because of what its repository is like, which the agent can mend.
+    fileprivate var isOfSessionRepository: Bool {
+        guard case .refused(let status)? = (cause as? AgentError)?.code else { return false }
+        return [404, 409, 500].contains(status)
+    }
+}
+
 extension CommitSessionJob.Payload {
     var target: GitService.Target { GitService.Target(workspace: workspaceId, project: projectId) }
 }
@@ -199,13 +235,15 @@ extension JobQueue {
         _ handler: CommitSessionJob.Type,
         _ session: Session,
         message: String,
+        landed: String?,
         in transaction: Transaction
     ) throws {
         let payload = CommitSessionJob.Payload(
             projectId: session.projectID,
             sessionId: session.id,
             workspaceId: session.workspaceID,
-            messageId: message
+            messageId: message,
+            landed: landed
         )
         try enqueue(handler, payload, project: session.projectID, resource: .commit(session.id), in: transaction)
     }
