@@ -43,7 +43,8 @@ package struct FileDiff: Sendable, Codable, Equatable {
     package let additions: Int?
     package let deletions: Int?
     package let binary: Bool?
-    /// In git's unified format; nil for binary files, and where `truncated` says that it is too large.
+    /// In git's unified format; nil for binary files, and where `truncated` says that it is too large or the file cannot
+    /// be read.
     package let patch: String?
     package let truncated: Bool?
 

@@ -40,6 +40,7 @@ extension GitError {
     }
 
     private static let phrases: [(code: Code, phrases: [String])] = [
+        (.storageFull, ["No space left on device", "Disk quota exceeded"]),
         (.notARepository, ["not a git repository"]),
         (
             .conflict,

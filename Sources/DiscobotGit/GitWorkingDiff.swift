@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import FoundationEssentials
 import Glibc
 
 /// What a working copy has that a commit has not, files included that git does not know yet.
@@ -29,6 +28,8 @@ package struct GitWorkingDiff: Sendable {
     package struct Changes: Sendable, Equatable {
         package let files: [GitFileDiff]
         package let isCut: Bool
+        /// Paths of files that cannot be read; what has changed in them is not known.
+        package let unreadable: Set<String>
     }
 
     /// Compares with where the working copy left `bases`, the first that it has, or else with nothing.
@@ -40,10 +41,47 @@ package struct GitWorkingDiff: Sendable {
     ) async throws -> Changes {
         let path = try path.map { try GitPath($0).string }
         defer { removeIndex() }
-        try copyIndex()
+        _ = try IndexCopy.make(of: "\(directory)/.git/index", at: index)
         async let base = base(bases)
         try await noteNewFiles(path)
         let since = try await base
+        var unreadable: Set<[UInt8]> = []
+        // Another look tells of others, or finds that one that was just removed is gone.
+        for _ in 0..<Self.retries {
+            do {
+                return try await changes(since, path, includingPatches, unreadable)
+            } catch let error as GitError where error.code == .failed {
+                unreadable.formUnion(try await passOverUnreadableFiles())
+            }
+        }
+        return try await changes(since, path, includingPatches, unreadable)
+    }
+
+    private static let retries = 2
+
+    private func changes(
+        _ since: String,
+        _ path: String?,
+        _ includingPatches: Bool,
+        _ unreadable: Set<[UInt8]>
+    ) async throws -> Changes {
+        let told = try await toldChanges(since, path, includingPatches)
+        let names = Set(unreadable.map { $0[...].text })
+        let left = names.subtracting(told.files.map(\.path)).filter { path == nil || path == $0 }
+        let files = told.files + left.map { GitFileDiff(unreadable: $0) }
+        return Changes(
+            files: left.isEmpty ? files : files.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) },
+            isCut: told.isCut,
+            unreadable: names
+        )
+    }
+
+    /// What git tells.
+    private func toldChanges(
+        _ since: String,
+        _ path: String?,
+        _ includingPatches: Bool
+    ) async throws -> (files: [GitFileDiff], isCut: Bool) {
         guard let path else { return try await diff(since, [], includingPatches) }
         let found = try await diff(since, [path], includingPatches)
         // Seen alone, a file with a new name is a new file.
@@ -59,14 +97,14 @@ package struct GitWorkingDiff: Sendable {
         _ paths: [String],
         _ includesPatches: Bool,
         _ options: [String] = []
-    ) async throws -> Changes {
+    ) async throws -> (files: [GitFileDiff], isCut: Bool) {
         let output = try await run(
             ["-c", "core.bigFileThreshold=\(Self.largestText)", "diff"] + (includesPatches ? ["--patch"] : [])
                 + GitRepository.commonDiffOptions + options + [base, "--"] + paths,
             limit: 2 * Self.patchLimit,
             isCut: true
         )
-        return Changes(files: try GitDiffParser.parse(output.bytes, isCut: output.isCut), isCut: output.isCut)
+        return (try GitDiffParser.parse(output.bytes, isCut: output.isCut), output.isCut)
     }
 
     private func base(_ bases: [String]) async throws -> String {
@@ -100,14 +138,28 @@ package struct GitWorkingDiff: Sendable {
         )
     }
 
+    /// Has git take files that cannot be read for unchanged, new ones for empty: one is enough for it to tell nothing.
+    private func passOverUnreadableFiles() async throws -> [[UInt8]] {
+        let edited = try await run(["diff-files", "--name-only", "-z"], limit: 2 * Self.patchLimit)
+        let unreadable = NULFields(edited.bytes).filter { TreeFile($0, in: directory).isUnreadable }.map { Array($0) }
+        guard !unreadable.isEmpty else { return [] }
+        _ = try await run(
+            ["update-index", "--assume-unchanged", "-z", "--stdin"],
+            input: unreadable.flatMap { $0 + [0] }
+        )
+        return unreadable
+    }
+
     private func run(
         _ arguments: [String],
+        input: [UInt8] = [],
         limit: Int = 1 << 20,
         isCut: Bool = false,
         acceptedExitCodes: Set<Int32> = [0]
     ) async throws -> GitOutput {
         try await command.run(
             arguments,
+            input: input,
             files: .init(isOutputCut: isCut),
             variables: ["GIT_INDEX_FILE": index],
             outputLimit: limit,
@@ -115,19 +167,15 @@ package struct GitWorkingDiff: Sendable {
         )
     }
 
-    private func copyIndex() throws {
-        let original = "\(directory)/.git/index"
-        // Without a commit there is none.
-        guard FileManager.default.fileExists(atPath: original) else { return }
-        do {
-            try FileManager.default.copyItem(atPath: original, toPath: index)
-        } catch {
-            throw GitError(.failed, "git's index could not be copied: \(error)")
-        }
-    }
-
     private func removeIndex() {
         unlink(index)
         unlink(index + ".lock")
+    }
+}
+
+extension GitFileDiff {
+    /// One that git knows, and nobody can read now.
+    fileprivate init(unreadable path: String) {
+        self.init(path: path, oldPath: "", status: .modified, binary: false, additions: 0, deletions: 0, patch: "")
     }
 }

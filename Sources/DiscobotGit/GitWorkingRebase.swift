@@ -176,13 +176,9 @@ package struct GitWorkingRebase: Sendable {
     }
 
     private func copyIndex(_ from: String, _ to: String) throws {
-        do {
-            // What a killed runtime has left.
-            removeSpareIndex()
-            try FileManager.default.copyItem(atPath: from, toPath: to)
-        } catch {
-            throw GitError(.failed, "git's index could not be copied: \(error)")
-        }
+        // What a killed runtime has left.
+        removeSpareIndex()
+        guard try IndexCopy.make(of: from, at: to) else { throw GitError(.failed, "git's index is gone") }
     }
 
     private func removeSpareIndex() {

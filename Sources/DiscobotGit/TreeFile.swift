@@ -86,6 +86,14 @@ struct TreeFile {
         return ferror(file) == 0
     }
 
+    /// Whether it is a file, and not open to this process.
+    var isUnreadable: Bool {
+        guard obstruction == nil, kind(name[...]) == .file else { return false }
+        guard let file = open() else { return errno == EACCES || errno == EPERM }
+        fclose(file)
+        return false
+    }
+
     /// Nil for what is no regular file.
     private func open() -> UnsafeMutablePointer<FILE>? {
         guard obstruction == nil, kind(name[...]) == .file else { return nil }

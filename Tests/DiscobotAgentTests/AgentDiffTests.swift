@@ -12,9 +12,10 @@ struct AgentDiffTests {
     /// Runs a script in the working copy of a new runtime, and `body` then.
     private func with(
         _ script: String,
+        command: [String] = [],
         _ body: (AgentRuntimeProcess, String) async throws -> Void
     ) async throws {
-        try await AgentRuntimeProcess.with { (runtime, directory) async throws in
+        try await AgentRuntimeProcess.with(command: command) { (runtime, directory) async throws in
             let workspace = directory.file("data/workspace")
             let identity = "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b"
             try await Shell.run("\(identity); cd \"$0\"; \(script)", workspace)
@@ -60,6 +61,46 @@ struct AgentDiffTests {
         try await with("git init -q nested; echo x > nested/file; echo new > new") { runtime, _ in
             let diff = try await runtime.client.diff(since: nil, includingPatches: true)
             #expect(files(diff).contains("added new"))
+        }
+    }
+
+    @Test
+    func `a file that cannot be read is told without its content, and hides no other`() async throws {
+        // Root reads everything, unless it gives that up.
+        let rights = "-dac_override,-dac_read_search"
+        let command = geteuid() == 0 ? ["setpriv", "--bounding-set=\(rights)", "--inh-caps=\(rights)"] : []
+        let script = """
+            seq 100 > long; echo x > kept; git add .; git commit -qm more; git mv long renamed
+            echo new > new; echo no > secret; chmod 000 secret kept
+            """
+        try await with(script, command: command) { runtime, workspace in
+            let base = try await Shell.run("git -C \"$0\" rev-parse HEAD", workspace)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            let diff = try await runtime.client.diff(since: base, includingPatches: true)
+            #expect(files(diff) == ["modified kept", "added new", "renamed long -> renamed", "added secret"])
+            #expect(diff.files.map { $0.patch == nil } == [true, false, false, true])
+            #expect(diff.files.map { $0.truncated == true } == [true, false, false, true])
+            let names = try await runtime.client.diff(since: base, includingPatches: false)
+            #expect(files(names) == files(diff))
+            for (path, status) in [("secret", FileDiff.Status.added), ("kept", .modified)] {
+                let file = try await runtime.client.diff(of: path, since: base, includingPatches: true)
+                #expect(file.path == path && file.status == status && file.truncated == true)
+            }
+            let new = try await runtime.client.diff(of: "new", since: base, includingPatches: true)
+            #expect(new.patch?.hasSuffix("+new\n") == true)
+        }
+    }
+
+    @Test
+    func `a file that vanishes while git looks at it hides no other`() async throws {
+        // Git has seen both files when it reads the first one by this filter.
+        let script = """
+            git config filter.f.clean 'rm -f b; cat'; echo 'a filter=f' > .git/info/attributes; echo a > a; echo b > b
+            """
+        try await with(script) { runtime, _ in
+            let diff = try await runtime.client.diff(since: nil, includingPatches: true)
+            #expect(files(diff) == ["added a"])
+            #expect(diff.files.first?.patch?.hasSuffix("+a\n") == true)
         }
     }
 

@@ -14,14 +14,8 @@ import Testing
 struct AgentFaultTests {
     @Test
     func `a full disk ends the turn with the reason, in order, and room makes the next one work`() async throws {
-        // A file system of its own for the journal, so small that it fills up; in namespaces, so that any user can
-        // mount it.
-        let script = #"""
-            mkdir -p "$DISCOBOT_DATA_DIR/agent"
-            mount -t tmpfs -o size=400k tmpfs "$DISCOBOT_DATA_DIR/agent"
-            exec "$0"
-            """#
-        let command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", script]
+        // For the journal.
+        let command = SmallDisk.command(at: "$DISCOBOT_DATA_DIR/agent", size: "400k")
         try await AgentRuntimeProcess.with(command: command) { (runtime, directory) async throws in
             let pid = directory.file("pid")
             let flood = "echo $$ > \(pid); yes 0123456789abcdef | head -c 2000000; exec sleep 1000"
@@ -46,6 +40,62 @@ struct AgentFaultTests {
             )
             try await runtime.start("echo fine", completion: "d")
             #expect(try await runtime.chunks(of: "d").last == .finish)
+        }
+    }
+
+    /// Runs `body` with a runtime whose data fills its disk: with the file `fill`.
+    private func withFullDisk(
+        _ body: (AgentRuntimeProcess, _ data: String) async throws -> Void
+    ) async throws {
+        let command = SmallDisk.command(at: "$DISCOBOT_DATA_DIR", size: "2m")
+        try await AgentRuntimeProcess.with(command: command) { (runtime, directory) async throws in
+            let data = directory.file("data")
+            // What the first of each kind makes for all further ones.
+            _ = try await runtime.client.diff(since: nil, includingPatches: true)
+            try await SmallDisk.run("echo two >> \"$0/workspace/file\"", data, of: runtime.identifier)
+            try await SmallDisk.fill("\(data)/fill", of: runtime.identifier)
+            try await body(runtime, data)
+        }
+    }
+
+    @Test
+    func `a full disk refuses a file and keeps the old one whole`() async throws {
+        try await withFullDisk { runtime, data in
+            let client = runtime.client
+            let large = WriteFileRequest(path: "file", content: String(repeating: "x", count: 100_000), encoding: nil)
+            let new = WriteFileRequest(path: "new", content: large.content, encoding: nil)
+            for request in [large, new] {
+                let refusal = await #expect(throws: AgentError.self) {
+                    try await client.writeFile(request, conditions: [])
+                }
+                #expect(refusal?.code == .refused(status: 507))
+            }
+            #expect(try await client.readFile("file").content == "one\ntwo\n")
+            #expect(try await client.files(in: ".", includingHidden: true).entries.map(\.name) == ["file"])
+            let left = try await SmallDisk.run(
+                "find \"$0\" -name '.discobot-*' -o -name 'write*'",
+                data,
+                of: runtime.identifier
+            )
+            #expect(left == "")
+            try await SmallDisk.run("rm \"$0/fill\"", data, of: runtime.identifier)
+            #expect(try await client.writeFile(large, conditions: []).size == 100_000)
+        }
+    }
+
+    @Test
+    func `a full disk is told to who asks for a diff, and leaves nothing behind`() async throws {
+        try await withFullDisk { runtime, data in
+            let refusal = await #expect(throws: AgentError.self) {
+                try await runtime.client.diff(since: nil, includingPatches: true)
+            }
+            #expect(refusal?.code == .refused(status: 507))
+            let look = "ls \"$0/agent\" | grep index || true"
+            #expect(try await SmallDisk.run(look, data, of: runtime.identifier) == "")
+            try await SmallDisk.run("rm \"$0/fill\"", data, of: runtime.identifier)
+            let diff = try await runtime.client.diff(since: nil, includingPatches: true)
+            #expect(diff.files.map(\.path) == ["file"])
+            #expect(try await SmallDisk.run(look, data, of: runtime.identifier) == "")
         }
     }
 

@@ -42,6 +42,14 @@ import Testing
         #expect(error.message == "repository 'https://***@host/x/' not found")
     }
 
+    @Test(arguments: [
+        "error: unable to write file big: No space left on device\nfatal: index-pack failed",
+        "fatal: write error: Disk quota exceeded",
+    ])
+    func `tells a full disk from other failures`(text: String) {
+        #expect(GitError(command: "fetch", exitCode: 128, standardError: text).code == .storageFull)
+    }
+
     @Test func `names the command and the exit code when git said nothing`() {
         let error = GitError(command: "fetch", exitCode: 3, standardError: "")
         #expect(error.message == "git fetch failed with exit code 3")

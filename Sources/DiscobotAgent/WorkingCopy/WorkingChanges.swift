@@ -24,7 +24,7 @@ struct WorkingChanges: Sendable {
         var room = Self.totalPatchLimit
         let files = changes.files.prefix(Self.fileLimit).map { file in
             includingPatches
-                ? FileDiff(file, room: &room, limit: Self.patchLimit, isWhole: !changes.isCut) : FileDiff(named: file)
+                ? FileDiff(file, room: &room, limit: Self.patchLimit, of: changes) : FileDiff(named: file)
         }
         return DiffResponse(
             files: files,
@@ -53,8 +53,7 @@ struct WorkingChanges: Sendable {
             )
         }
         var room = Self.totalPatchLimit
-        return includingPatches
-            ? FileDiff(file, room: &room, limit: room, isWhole: !changes.isCut) : FileDiff(named: file)
+        return includingPatches ? FileDiff(file, room: &room, limit: room, of: changes) : FileDiff(named: file)
     }
 
     private func changes(
@@ -93,10 +92,11 @@ extension FileDiff {
     /// - Parameters:
     ///   - room: how much may be told of this and all further files.
     ///   - limit: how much may be told of this one.
-    ///   - isWhole: whether a file without a patch has none.
-    fileprivate init(_ file: GitFileDiff, room: inout Int, limit: Int, isWhole: Bool) {
+    ///   - changes: say whether a file without a patch has none.
+    fileprivate init(_ file: GitFileDiff, room: inout Int, limit: Int, of changes: GitWorkingDiff.Changes) {
         let size = file.patch.utf8.count
-        let isCut = !file.binary && (size > min(room, limit) || size == 0 && !isWhole)
+        let isUnreadable = changes.unreadable.contains(file.path)
+        let isCut = !file.binary && (size > min(room, limit) || size == 0 && changes.isCut || isUnreadable)
         if !isCut { room -= size }
         self.init(
             path: file.path,
