@@ -75,6 +75,11 @@ package struct ByteTunnel: Sendable {
         return (try? await eventLoop.submit { handler.value.isUntouched }.get()) ?? false
     }
 
+    /// How many bytes have been written that the kernel has not taken.
+    func waitingBytes() async -> Int {
+        (try? await channel.getOption(.bufferedWritableBytes).get()) ?? 0
+    }
+
     /// Whether somebody waits for the peer to say something.
     func isListening() async -> Bool {
         let handler = handler

@@ -15,7 +15,8 @@ package final class WebSocket: Sendable {
     package struct Settings: Sendable {
         /// Larger messages end the connection with 1009.
         package var maximumMessage = 1 << 20
-        /// How often the peer is pinged; one that has not answered by the next time is dead.
+        /// How often the peer is pinged; one that has not answered by the next time is dead, and so is one that takes
+        /// nothing meanwhile of what waits for it.
         package var pingInterval: Duration = .seconds(30)
         /// How long the peer may take to answer a close.
         package var closeTimeout: TimeAmount = .seconds(3)
@@ -36,6 +37,8 @@ package final class WebSocket: Sendable {
     private struct State {
         var hasSentClose = false
         var isPingUnanswered = false
+        /// How many messages the kernel has taken.
+        var takenCount = 0
         var peerClose: WebSocketClose?
     }
 
@@ -112,6 +115,7 @@ package final class WebSocket: Sendable {
         try await window?.wait()
         guard !state.withLock({ $0.hasSentClose }) else { throw ChannelError.ioOnClosedChannel }
         try await tunnel.write(frame(message.kind == .text ? .text : .binary, message.bytes))
+        state.withLock { $0.takenCount += 1 }
         if let mark = window?.sent(count) { tunnel.post(frame(.ping, mark)) }
     }
 
@@ -161,13 +165,22 @@ package final class WebSocket: Sendable {
 
     /// Returns when the peer is dead, after ending the connection.
     private func keepAlive() async throws {
+        // How far the peer was when no ping could be sent the last time.
+        var last: (taken: Int, waiting: Int)?
         while true {
             try await Task.sleep(for: settings.pingInterval)
             // One that nobody reads from may have answered.
             if state.withLock({ $0.isPingUnanswered }), await tunnel.isListening() { return tunnel.close() }
-            state.withLock { $0.isPingUnanswered = true }
-            // Not waited for: a dead peer takes nothing.
-            if tunnel.isWritable { tunnel.post(frame(.ping, ByteBuffer())) }
+            if tunnel.isWritable {
+                last = nil
+                state.withLock { $0.isPingUnanswered = true }
+                tunnel.post(frame(.ping, ByteBuffer()))
+            } else {
+                // A ping would only wait behind the rest. A slow peer takes some of that until the next time.
+                let now = (taken: state.withLock { $0.takenCount }, waiting: await tunnel.waitingBytes())
+                if let last, now.taken == last.taken, now.waiting >= last.waiting { return tunnel.close() }
+                last = now
+            }
         }
     }
 
