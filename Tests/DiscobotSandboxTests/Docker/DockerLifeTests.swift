@@ -304,7 +304,8 @@ struct DockerLifeTests {
                 try await second.provider.remove(other, keepingData: false)
             }
             #expect(try await first.provider.sandbox(of: id)?.status == .running)
-            #expect(try await first.output(of: "cat /.data/agent/life", in: id) == "began")
+            let life = "until [ -s /.data/agent/life ]; do sleep 0.01; done; cat /.data/agent/life"
+            #expect(try await first.output(of: life, in: id) == "began")
         }
     }
 
