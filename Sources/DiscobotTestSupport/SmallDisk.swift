@@ -27,6 +27,7 @@ package enum SmallDisk {
     @discardableResult
     package static func run(_ script: String, _ path: String, of process: Int32) async throws -> String {
         let options = geteuid() == 0 ? "--mount" : "--user --mount --preserve-credentials"
-        return try await Shell.run(#"exec nsenter --target "$1" \#(options) sh -ec "$2" "$0""#, path, "\(process)", script)
+        let command = #"exec nsenter --target "$1" \#(options) sh -ec "$2" "$0""#
+        return try await Shell.run(command, path, "\(process)", script)
     }
 }

@@ -78,7 +78,8 @@ package struct TerminalService: Sendable {
         _ eventLoop: any EventLoop
     ) async throws -> Connection {
         // The shell before, which may have ended while nobody looked, is forgotten when the next begins.
-        if let state = try? await agent.terminalState(of: target.user.rawValue) { try await remember(state, of: target) }
+        let last = try? await agent.terminalState(of: target.user.rawValue)
+        if let last { try await remember(last, of: target) }
         let tunnel = try await agent.terminal(of: target.user.rawValue, size: size, root: root, on: eventLoop)
         return Connection(target: target, agent: agent, tunnel: TunnelOwner(tunnel))
     }

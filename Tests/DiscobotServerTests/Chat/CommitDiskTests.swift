@@ -37,7 +37,9 @@ struct CommitDiskTests {
             try await SmallDisk.run("rm \"$0/fill\"", path, of: server)
             let done = try await fixture.commit(session)
             #expect(done["commitStatus"].string == "completed", "\(done)")
-            let landed = "cd \"$0\"; git log -1 --format=%s; git status --porcelain; stat -c %s big; git fsck --no-dangling"
+            let landed = """
+                cd "$0"; git log -1 --format=%s; git status --porcelain; stat -c %s big; git fsck --no-dangling
+                """
             #expect(try await SmallDisk.run(landed, path, of: server) == "big\n3000000\n")
             #expect(try await fixture.messages(of: session).count == 2)
         }
