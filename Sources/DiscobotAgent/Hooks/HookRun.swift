@@ -50,7 +50,7 @@ struct HookRun: Sendable {
             let first = try await group.next() ?? Self.notRun
             group.cancelAll()
             // The cancelled program has its time to end.
-            while await !group.isEmpty { _ = await group.nextResult() }
+            while !group.isEmpty { _ = await group.nextResult() }
             try Task.checkCancellation()
             let note = first == Self.tooLong ? "\nthe hook took longer than \(limit) and was ended\n" : ""
             return Result(exitCode: first, output: tail.text + note)

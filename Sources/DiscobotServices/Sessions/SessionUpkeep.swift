@@ -3,7 +3,7 @@
 import DiscobotModel
 package import DiscobotStore
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// What sessions need now and then: sandboxes that nobody uses are stopped, and the chunks of old turns, whose messages
 /// stay, are forgotten.

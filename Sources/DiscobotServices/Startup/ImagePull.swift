@@ -3,7 +3,7 @@
 import DiscobotModel
 package import DiscobotSandbox
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Fetches the image of a provider's sandboxes after the server's start, again and again until it is there.
 ///

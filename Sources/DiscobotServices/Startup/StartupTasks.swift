@@ -3,7 +3,7 @@
 package import DiscobotModel
 package import DiscobotStore
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// What the server does in the background after its start, and the events that tell of it.
