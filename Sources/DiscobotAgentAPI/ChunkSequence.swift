@@ -12,6 +12,9 @@ package struct ChunkSequence: Sendable {
         case finished
         case aborted(reason: String)
         case failed(message: String)
+
+        /// What a runtime that was killed says of the answer that it was at.
+        package static let interruption = "the agent's runtime was interrupted; send the message again to go on"
     }
 
     private enum Block: Equatable {

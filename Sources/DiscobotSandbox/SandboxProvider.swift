@@ -132,6 +132,8 @@ package struct Sandbox: Sendable, Equatable {
     package let stoppedAt: Timestamp?
     /// Why it failed.
     package let error: String?
+    /// How one that is stopped has ended without being told to by this server, such as "was killed"; nil where nobody knows.
+    package let end: String?
 
     package init(
         sessionID: ID<Session>,
@@ -141,7 +143,8 @@ package struct Sandbox: Sendable, Equatable {
         createdAt: Timestamp,
         startedAt: Timestamp? = nil,
         stoppedAt: Timestamp? = nil,
-        error: String? = nil
+        error: String? = nil,
+        end: String? = nil
     ) {
         self.sessionID = sessionID
         self.projectID = projectID
@@ -151,6 +154,7 @@ package struct Sandbox: Sendable, Equatable {
         self.startedAt = startedAt
         self.stoppedAt = stoppedAt
         self.error = error
+        self.end = end
     }
 }
 

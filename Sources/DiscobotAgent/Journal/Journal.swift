@@ -146,7 +146,7 @@ package final class Journal: Sendable {
 // After a restart.
 extension Journal {
     /// What a runtime that was killed says of its last completion.
-    static let interruption = "the agent's runtime was interrupted; send the message again to go on"
+    static let interruption = ChunkSequence.Ending.interruption
 
     /// Nil for a file of which not even the header was written.
     private func recover(_ name: String) throws -> JournalFile? {

@@ -47,6 +47,16 @@ extension DockerContainer {
         return "exited with code \(state.exitCode)\(hint)" + LocalSandboxRecord.tail(log)
     }
 
+    /// How one that is stopped has ended.
+    private var end: String? {
+        if isPaused { return "was paused by somebody" }
+        let ends = [
+            0: "has ended by itself", 137: "was killed, by somebody or for want of memory of the machine",
+            143: "was told to end by somebody", 255: "has ended with the engine",
+        ]
+        return ends[state.exitCode].map { "\($0) (exit code \(state.exitCode))" }
+    }
+
     func sandbox(of session: ID<Session>, wasAsked: Bool, failure: String?) -> Sandbox {
         let status = status(wasAsked: wasAsked)
         let isOver = status == .stopped || status == .failed
@@ -58,7 +68,8 @@ extension DockerContainer {
             createdAt: Self.time(created) ?? Timestamp(milliseconds: 0),
             startedAt: Self.time(state.startedAt),
             stoppedAt: isOver ? Self.time(state.finishedAt) : nil,
-            error: failure
+            error: failure,
+            end: status == .stopped && !wasAsked ? end : nil
         )
     }
 

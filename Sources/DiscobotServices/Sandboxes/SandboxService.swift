@@ -63,11 +63,21 @@ package struct SandboxService: Sendable {
         in project: ID<Project>,
         patience: Duration? = nil
     ) async throws -> AgentClient {
+        try await agent(of: id, in: project, patience: patience, noting: nil)
+    }
+
+    /// - Parameter end: told what has ended a sandbox that is about to be replaced.
+    func agent(
+        of id: ID<Session>,
+        in project: ID<Project>,
+        patience: Duration? = nil,
+        noting end: SandboxEnd?
+    ) async throws -> AgentClient {
         let subscription = try await events.subscribe(to: project, from: .now)
         defer { events.unsubscribe(subscription) }
         return try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup(of: AgentClient.self) { group in
-                group.addTask { try await agent(of: id, in: project, subscription) }
+                group.addTask { try await agent(of: id, in: project, subscription, noting: end) }
                 if let patience {
                     group.addTask {
                         try await Task.sleep(for: patience)
@@ -86,7 +96,8 @@ package struct SandboxService: Sendable {
     private func agent(
         of id: ID<Session>,
         in project: ID<Project>,
-        _ subscription: EventSubscription
+        _ subscription: EventSubscription,
+        noting end: SandboxEnd?
     ) async throws -> AgentClient {
         // An error of an earlier preparation is no reason not to try again.
         var restarts = 0
@@ -101,7 +112,7 @@ package struct SandboxService: Sendable {
             } else if session.status == .error, restarts > 0 || hasSeenPreparation {
                 throw ServerError(.operationFailed, session.errorMessage ?? "the session could not be prepared")
             }
-            if session.status.isPreparing { hasSeenPreparation = true }
+            if session.status.isPreparing { hasSeenPreparation = true } else { await end?.note(reason(of: session)) }
             guard try await restart(id, in: project) else { continue }
             restarts += 1
             guard restarts <= Self.maximumRestarts else {
@@ -112,6 +123,14 @@ package struct SandboxService: Sendable {
     }
 
     private static let maximumRestarts = 3
+
+    /// Nil where nobody can tell.
+    private func reason(of session: Session) async -> String? {
+        guard let name = session.sandboxProvider, let provider = try? providers.provider(named: name),
+            let sandbox = try? await provider.sandbox(of: session.id) as Sandbox??
+        else { return nil }
+        return sandbox.end
+    }
 
     /// Prepares a session anew; false when that is under way.
     private func restart(_ id: ID<Session>, in project: ID<Project>) async throws -> Bool {

@@ -222,4 +222,17 @@ struct DockerPartsTests {
         #expect(sandbox.createdAt.rfc3339 == "2026-01-01T00:00:00.123Z")
         #expect(container.status(wasAsked: true) != .failed || container.state.status != "exited")
     }
+
+    @Test(arguments: [
+        ("exited", 0, "ended by itself"), ("exited", 137, "was killed"), ("exited", 143, "told to end"),
+        ("exited", 255, "with the engine"), ("paused", 0, "was paused"), ("running", 0, nil), ("exited", 1, nil),
+    ])
+    func `how a container has ended is said unless it was asked to`(status: String, code: Int, end: String?) throws {
+        let state = #"{"Status":"\#(status)","ExitCode":\#(code),"OOMKilled":false,"StartedAt":"2026-01-01T00:00:00Z"}"#
+        let json = #"{"Id":"1","Created":"2026-01-01T00:00:00Z","State":\#(state),"Config":{"Image":"i"}}"#
+        let container = try JSONDecoder().decode(DockerContainer.self, from: Data(json.utf8))
+        let told = container.sandbox(of: "s", wasAsked: false, failure: nil).end
+        #expect(end.map { told?.contains($0) == true } ?? (told == nil), "\(told ?? "")")
+        #expect(container.sandbox(of: "s", wasAsked: true, failure: nil).end == nil)
+    }
 }

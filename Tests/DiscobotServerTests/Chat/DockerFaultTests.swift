@@ -147,4 +147,46 @@ struct DockerFaultTests {
             #expect(try await fixture.talk("cat file", in: session).text == "kept\n")
         }
     }
+
+    @Test(arguments: [
+        ("echo no luck >&2; exit 1", "Sandbox failed: exited with code 1: no luck"),
+        ("exec tail /dev/zero", "Sandbox failed: ran out of memory"),
+    ])
+    func `a session whose sandbox failed while no server was there says why, and is usable`(
+        script: String,
+        message: String
+    ) async throws {
+        try await with { fixture, engine in
+            let session = fixture.newSession()
+            #expect(try await fixture.talk("echo kept >file; echo x", in: session).text == "x\n")
+            fixture.server.kill()
+            let name = "discobot-session-\(session)"
+            let server = try await engine.docker(
+                "inspect",
+                "--format",
+                #"{{index .Config.Labels "discobot.server"}}"#,
+                name
+            )
+            try await engine.docker("rm", "-f", name)
+            let labels = ["server=\(server.trimmingCharacters(in: .whitespacesAndNewlines))", "session.id=\(session)"]
+            // The runtime itself does not fail at will.
+            try await Shell.run(
+                #"""
+                docker -H "$0" run -d --memory 64m --memory-swap 64m --name "$1" --label "discobot.$2" --label "discobot.$3" \
+                    --label discobot.project.id=local "$4" sh -c "$5"
+                docker -H "$0" wait "$1"
+                """#,
+                engine.host,
+                name,
+                labels[0],
+                labels[1],
+                DockerEngine.image,
+                script
+            )
+            try await fixture.startServer()
+            let failed = try await fixture.client.session(session, becoming: ["stopped", "error"])
+            #expect(failed["errorMessage"].string == message)
+            #expect(try await fixture.talk("cat file", in: session).text == "kept\n")
+        }
+    }
 }

@@ -87,15 +87,18 @@ package struct RunTurnJob: JobHandler {
 
     /// Follows the agent through losses of the connection and of the sandbox.
     private func relay(_ turn: Turn, _ payload: Payload) async throws {
-        var last = (chunkCount: -1, time: ContinuousClock.now)
+        var last = (chunkCount: turn.chunkCount > 0 ? 0 : -1, time: ContinuousClock.now)
+        let end = SandboxEnd()
         while true {
+            // Before the turn has begun, a sandbox that does not run is nothing to tell of.
+            let noted = last.chunkCount < 0 ? nil : end
             let agent = try await untilCancelled(turn.id) {
-                try await sandboxes.agent(of: payload.sessionId, in: payload.projectId)
+                try await sandboxes.agent(of: payload.sessionId, in: payload.projectId, noting: noted)
             }
             let chunkCount = try await begin(turn, payload)
             if chunkCount > last.chunkCount { last = (chunkCount, .now) }
             do {
-                return try await converse(with: agent, turn.id, payload)
+                return try await converse(with: agent, turn.id, payload, after: end.reason)
             } catch let error as AgentError {
                 try Task.checkCancellation()
                 let waited = last.time.duration(to: .now)
@@ -123,11 +126,18 @@ package struct RunTurnJob: JobHandler {
     }
 
     /// Starts the turn unless it is known to have begun, and stores its chunks as they come.
-    private func converse(with agent: AgentClient, _ id: ID<Turn>, _ payload: Payload) async throws {
+    ///
+    /// - Parameter end: what has ended the sandbox that the turn began in; nil for none.
+    private func converse(
+        with agent: AgentClient,
+        _ id: ID<Turn>,
+        _ payload: Payload,
+        after end: String?
+    ) async throws {
         let (turn, request, repository) = try await store.read { try Self.request(id, payload, $0) }
         if turn.chunkCount == 0 { try await start(request, in: repository, with: agent) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await follow(turn, at: agent) }
+            group.addTask { try await follow(turn, at: agent, after: end) }
             group.addTask { try await passOnCancellation(of: id, to: agent) }
             defer { group.cancelAll() }
             try await group.next()
@@ -135,9 +145,9 @@ package struct RunTurnJob: JobHandler {
     }
 
     /// Stores the chunks of a turn as they come.
-    private func follow(_ turn: Turn, at agent: AgentClient) async throws {
+    private func follow(_ turn: Turn, at agent: AgentClient, after end: String? = nil) async throws {
         try await agent.follow(turn.id.rawValue, after: turn.chunkCount) { batch in
-            let isNext = try await store.write { try $0.append(batch, to: turn.id) }
+            let isNext = try await store.write { try $0.append(batch.explained(by: end), to: turn.id) }
             // Another server follows the agent, or the turn is over.
             guard isNext else { throw CancellationError() }
         }
