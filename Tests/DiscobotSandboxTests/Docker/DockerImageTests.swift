@@ -3,6 +3,7 @@
 import DiscobotModel
 import DiscobotTestSupport
 import Foundation
+import NIOCore
 import Synchronization
 import Testing
 
@@ -104,5 +105,23 @@ struct DockerImageTests {
             let error = await #expect(throws: SandboxError.self) { _ = try await provider.isImagePresent() }
             #expect(error?.code == .unavailable)
         }
+    }
+
+    @Test(arguments: [DockerEngine.Kind.docker, .podman])
+    func `an image is made of a file system, looked at and removed`(kind: DockerEngine.Kind) async throws {
+        let engine = try await DockerEngine.shared(kind)
+        let client = DockerClient(try #require(DockerAddress(host: engine.host)))
+        let image = ImageReference(local: "imported", tag: UUID().uuidString.lowercased())
+        let (tar, continuation) = AsyncThrowingStream.makeStream(of: ByteBuffer.self, throwing: (any Error).self)
+        continuation.yield(
+            DockerTar.archive([DockerTar.Entry(path: "file", mode: 0o644, owner: .root, text: "x\n")])
+        )
+        continuation.finish()
+        try await client.importImage(tar, as: image, changes: ["LABEL discobot.test=1", "USER 4242"])
+        let made = try #require(try await client.image(image.description))
+        #expect(made.label("discobot.test") == "1")
+        #expect(made.settings?.user == "4242")
+        for _ in 1...2 { try await client.removeImage(image) }
+        #expect(try await client.image(image.description) == nil)
     }
 }
