@@ -2,6 +2,7 @@
 
 import DiscobotModel
 import FoundationEssentials
+import Logging
 
 /// The image of the sandboxes.
 struct DockerImages: Sendable {
@@ -9,10 +10,10 @@ struct DockerImages: Sendable {
     private let configuration: DockerSandboxProvider.Configuration
     private let pulls: DockerPulls
 
-    init(client: DockerClient, configuration: DockerSandboxProvider.Configuration) {
+    init(client: DockerClient, configuration: DockerSandboxProvider.Configuration, logger: Logger) {
         self.client = client
         self.configuration = configuration
-        pulls = DockerPulls(client: client, settingsDirectory: configuration.settingsDirectory)
+        pulls = DockerPulls(client: client, settingsDirectory: configuration.settingsDirectory, logger: logger)
     }
 
     /// Nil when the engine has the image. Throws `DockerError`.

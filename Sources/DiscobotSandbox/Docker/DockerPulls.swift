@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Logging
 import Synchronization
 
 /// Pulls images, each once at a time, however many want it.
@@ -15,11 +16,13 @@ final class DockerPulls: Sendable {
 
     private let client: DockerClient
     private let settingsDirectory: String?
+    private let logger: Logger
     private let tasks = SharedTasks<String, Void>()
     private let readers = Mutex(Readers())
 
-    init(client: DockerClient, settingsDirectory: String?) {
+    init(client: DockerClient, settingsDirectory: String?, logger: Logger) {
         self.client = client
+        self.logger = logger
         self.settingsDirectory = settingsDirectory
     }
 
@@ -37,7 +40,7 @@ final class DockerPulls: Sendable {
         try await tasks.value(of: name) { [self] in
             defer { readers.withLock { $0.last[name] = nil } }
             let settings = settingsDirectory.flatMap { DockerSettings(directory: $0) }
-            let credentials = try await settings?.credentials(for: image.registry)
+            let credentials = try await settings?.credentials(for: image.registry, logger: logger)
             try await client.pull(image, credentials: credentials) { [self] progress in
                 let reports = readers.withLock { readers in
                     readers.last[name] = progress

@@ -185,14 +185,31 @@ extension DockerSandboxProvider {
         if plan.network != DockerName.network(project, server: plan.server) {
             labels[DockerLabel.session] = plan.specification.sessionID.rawValue
         }
-        try await client.createNetwork(
-            plan.network,
-            options: [
-                // Sandboxes of a project do not reach each other either.
-                "com.docker.network.bridge.enable_icc": "false",
-                "com.docker.network.bridge.name": DockerName.bridge(plan.network),
-            ],
-            labels: labels
+        do {
+            try await client.createNetwork(
+                plan.network,
+                options: [
+                    // Sandboxes of a project do not reach each other either.
+                    "com.docker.network.bridge.enable_icc": "false",
+                    "com.docker.network.bridge.name": DockerName.bridge(plan.network),
+                ],
+                labels: labels
+            )
+        } catch let error as DockerError where error.isLackOfAddresses {
+            throw Self.lackOfAddresses(error, plan.engine)
+        }
+    }
+
+    static func lackOfAddresses(_ error: DockerError, _ engine: DockerInfo) -> SandboxError {
+        let settings =
+            engine.isPodman
+            ? #"default_subnet_pools in containers.conf"#
+            : #"default-address-pools in /etc/docker/daemon.json, for example [{"base":"10.128.0.0/9","size":24}]"#
+        return SandboxError(
+            .resourceLimit,
+            "the engine has no addresses left for one more network: \(error.message). Remove networks that nobody uses "
+                + "(docker network prune) and sessions of other projects, or give it more addresses (\(settings)) and "
+                + "restart it"
         )
     }
 

@@ -60,7 +60,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         self.configuration = configuration
         client = DockerClient(configuration.address ?? .standard)
         files = LocalSandboxFiles(root: configuration.root)
-        images = DockerImages(client: client, configuration: configuration)
+        images = DockerImages(client: client, configuration: configuration, logger: logger)
         server = DockerServer(root: configuration.root)
         passages = DockerPassages(path: configuration.root + "/passage")
         feed = SandboxChangeFeed()

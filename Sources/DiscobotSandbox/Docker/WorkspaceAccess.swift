@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FoundationEssentials
 import Glibc
 
 /// Whether a sandbox's user can read a workspace.
@@ -8,17 +9,29 @@ enum WorkspaceAccess {
     static func check(_ path: String, for user: DockerUser) throws {
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
-            throw SandboxError(.startFailed, "the workspace's directory \(path) is not there")
+            let reason =
+                errno == EACCES && access(path, F_OK) != 0
+                ? "cannot be reached: the server's user may not search a directory above it" : "is not there"
+            throw SandboxError(.startFailed, "the workspace's directory \(path) \(reason)")
         }
-        for place in [path, path + "/.git", path + "/.git/objects"] where stat(place, &status) == 0 {
+        for place in places(in: path) where stat(place, &status) == 0 {
             let isDirectory = status.st_mode & S_IFMT == S_IFDIR
             guard allows(status, user, isDirectory ? 0o5 : 0o4) else {
+                let quoted = "'" + path.replacing("'", with: #"'\''"#) + "'"
                 throw SandboxError(
                     .startFailed,
-                    "the sandbox's user \(user) cannot read \(place); let it, for example by chmod -R o+rX \(path)"
+                    "the sandbox's user \(user) cannot read \(place); let it, for example by chmod -R o+rX \(quoted)"
                 )
             }
         }
+    }
+
+    /// What the working copy is made of. Objects have directories that whoever commits makes with other rights.
+    private static func places(in path: String) -> [String] {
+        let git = path + "/.git"
+        let objects = (try? FileManager.default.contentsOfDirectory(atPath: git + "/objects")) ?? []
+        return [path, git, git + "/HEAD", git + "/packed-refs", git + "/objects"]
+            + objects.map { "\(git)/objects/\($0)" }
     }
 
     private static func allows(_ status: stat, _ user: DockerUser, _ bits: mode_t) -> Bool {

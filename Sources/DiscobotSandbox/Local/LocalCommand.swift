@@ -11,7 +11,7 @@ enum LocalCommand {
     static var path: String { (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin") + ":/usr/sbin:/sbin" }
 
     /// Where a program is; nil when it is not installed.
-    static func find(_ name: String) -> String? {
+    static func find(_ name: String, in path: String = path) -> String? {
         path.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
 
@@ -20,21 +20,36 @@ enum LocalCommand {
     }
 
     /// What it prints; nil when it fails or is not done within `limit`.
-    ///
-    /// - Parameter home: for programs that have files of the user's to read.
     static func output(
         _ name: String,
         _ arguments: [String],
-        input: String = "",
-        home: String? = nil,
         within limit: Duration = .seconds(600)
     ) async throws -> String? {
-        guard let program = find(name) else { return nil }
-        // Not the server's own, which has keys.
+        guard let result = try await result(of: name, arguments, within: limit), result.isSuccess else { return nil }
+        return result.text
+    }
+
+    /// What it prints, and whether it succeeds; nil when it is not there or not done within `limit`.
+    ///
+    /// - Parameters:
+    ///   - names: the server's own variables that it gets; usually none, as there are keys among them.
+    ///   - path: where it is looked for.
+    static func result(
+        of name: String,
+        _ arguments: [String],
+        input: String = "",
+        keeping names: [String] = [],
+        in path: String = path,
+        within limit: Duration = .seconds(600)
+    ) async throws -> (isSuccess: Bool, text: String)? {
+        guard let program = find(name, in: path) else { return nil }
         var variables: [Environment.Key: String] = ["PATH": path, "LC_ALL": "C"]
-        if let home { variables["HOME"] = home }
+        let own = ProcessInfo.processInfo.environment
+        for name in names {
+            if let value = own[name] { variables[Environment.Key(stringLiteral: name)] = value }
+        }
         let environment = Environment.custom(variables)
-        return try await withThrowingTaskGroup(of: String?.self) { group in
+        return try await withThrowingTaskGroup(of: (isSuccess: Bool, text: String)?.self) { group in
             group.addTask {
                 let result = try await run(
                     .path(FilePath(program)),
@@ -44,7 +59,7 @@ enum LocalCommand {
                     output: .string(limit: 1 << 20),
                     error: .discarded
                 )
-                return result.terminationStatus.isSuccess ? result.standardOutput : nil
+                return (result.terminationStatus.isSuccess, result.standardOutput)
             }
             group.addTask {
                 try await Task.sleep(for: limit)

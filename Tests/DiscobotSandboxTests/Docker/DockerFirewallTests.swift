@@ -4,7 +4,6 @@ import DiscobotModel
 import DiscobotTestSupport
 import Foundation
 import Logging
-import Synchronization
 import Testing
 
 @testable import DiscobotSandbox
@@ -95,26 +94,8 @@ struct DockerFirewallTests {
         }
     }
 
-    /// Keeps what is worth a warning.
-    private struct Recorder: LogHandler {
-        final class Lines: Sendable {
-            let all = Mutex<[String]>([])
-        }
-
-        let lines = Lines()
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.warning
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) { lines.all.withLock { $0.append("\(event.message)") } }
-    }
-
     @Test func `rules that cannot be set are said once, and the sandbox runs`() async throws {
-        let recorder = Recorder()
+        let recorder = LogRecorder()
         try await DockerFixture.with(logger: Logger(label: "test", factory: { _ in recorder })) {
             $0.networkCommand = ["false"]
         } _: { fixture in
@@ -123,7 +104,7 @@ struct DockerFirewallTests {
                 #expect(try await fixture.provider.sandbox(of: id)?.status == .running)
             }
         }
-        let lines = recorder.lines.all.withLock { $0 }
+        let lines = recorder.texts
         #expect(lines.count == 1)
         #expect(lines.first?.contains("the rules of the firewall could not be set") == true)
     }

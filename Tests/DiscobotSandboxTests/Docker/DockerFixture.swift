@@ -5,6 +5,7 @@ import DiscobotSandbox
 import DiscobotTestSupport
 import Foundation
 import Logging
+import Synchronization
 import Testing
 
 /// A provider with sandboxes of a test's own, on a real engine.
@@ -166,4 +167,23 @@ enum GitPort {
     static func waitUntilOpen(at address: String) -> String {
         "until \(connect(address, seconds: 20)); do sleep 0.05; done"
     }
+}
+
+/// Keeps what is worth a warning.
+struct LogRecorder: LogHandler {
+    final class Lines: Sendable {
+        let all = Mutex<[String]>([])
+    }
+
+    private let lines = Lines()
+    var texts: [String] { lines.all.withLock { $0 } }
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.warning
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { lines.all.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") } }
 }

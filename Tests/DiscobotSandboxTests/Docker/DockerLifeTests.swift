@@ -269,7 +269,7 @@ struct DockerLifeTests {
             )
             let error = await #expect(throws: SandboxError.self) { try await fixture.create("session") }
             #expect(error?.message.contains("cannot read \(fixture.directory.file("workspace/.git"))") == true)
-            #expect(error?.message.contains("chmod -R o+rX \(fixture.directory.file("workspace"))") == true)
+            #expect(error?.message.contains("chmod -R o+rX '\(fixture.directory.file("workspace"))'") == true)
         }
     }
 

@@ -3,6 +3,7 @@
 import DiscobotModel
 import DiscobotTestSupport
 import Foundation
+import Logging
 import NIOCore
 import Testing
 
@@ -53,16 +54,108 @@ struct DockerPartsTests {
             {"auths":{"r.test":{"auth":"\(auth)"},"https://index.docker.io/v1/":{"identitytoken":"token"},"x":{}}}
             """
         let settings = try #require(DockerSettings(json: json))
-        let found = try #require(try await settings.credentials(for: "r.test"))
+        let logger = Logger(label: "test")
+        let found = try #require(try await settings.credentials(for: "r.test", logger: logger))
         #expect(found.user == "user")
         #expect(found.password == "pass:word")
-        #expect(try await settings.credentials(for: "docker.io")?.identityToken == "token")
-        #expect(try await settings.credentials(for: "other.test") == nil)
-        #expect(try await settings.credentials(for: "x") == nil)
+        #expect(try await settings.credentials(for: "docker.io", logger: logger)?.identityToken == "token")
+        #expect(try await settings.credentials(for: "other.test", logger: logger) == nil)
+        #expect(try await settings.credentials(for: "x", logger: logger) == nil)
         #expect(DockerSettings(json: "nonsense") == nil)
         let header = found.header.replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
         let decoded = String(decoding: try #require(Data(base64Encoded: header)), as: UTF8.self)
         #expect(decoded.contains(#""username":"user""#))
+    }
+
+    /// Programs that keep credentials: one that has some, and tells which variables it has got, one without, one that fails.
+    private static let helpers = [
+        "good": #"""
+        read -r server
+        names=$(env | cut -d= -f1 | tr '\n' ',')
+        echo "{\"ServerURL\":\"$server\",\"Username\":\"$server\",\"Secret\":\"$names\"}"
+        """#,
+        "empty": "echo credentials not found in native keychain; exit 1", "bad": "echo precious; exit 2",
+    ]
+
+    @Test func `programs that keep credentials get what they need, and one that fails is said`() async throws {
+        try await TemporaryDirectory.with { (directory) async throws in
+            for (name, script) in Self.helpers {
+                try directory.write("#!/bin/sh\n\(script)\n", to: "docker-credential-\(name)")
+                chmod(directory.file("docker-credential-\(name)"), 0o755)
+            }
+            let recorder = LogRecorder()
+            let logger = Logger(label: "test", factory: { _ in recorder })
+            func credentials(_ json: String, _ registry: String) async throws -> RegistryCredentials? {
+                let path = directory.path + ":" + LocalCommand.path
+                return try await DockerSettings(json: json)?.credentials(for: registry, in: path, logger: logger)
+            }
+            let json = #"{"credsStore":"empty","credHelpers":{"r.test":"good","bad.test":"bad","gone.test":"gone"}}"#
+            let found = try #require(try await credentials(json, "r.test"))
+            #expect(found.user == "r.test")
+            let names = Set(found.password.split(separator: ",").map { String($0) })
+            let allowed: Set = [
+                "PATH", "LC_ALL", "HOME", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "GNUPGHOME", "DISPLAY",
+                "WAYLAND_DISPLAY", "PASSWORD_STORE_DIR",
+            ]
+            // The last ones are the shell's own.
+            #expect(names.subtracting(allowed).isSubset(of: ["PWD", "OLDPWD", "SHLVL", "_"]), "\(names)")
+            #expect(names.contains("HOME") == (ProcessInfo.processInfo.environment["HOME"] != nil))
+            #expect(try await credentials(json, "other.test") == nil)
+            #expect(recorder.texts.isEmpty)
+            for name in ["bad", "gone"] { #expect(try await credentials(json, "\(name).test") == nil) }
+            let lines = recorder.texts
+            #expect(lines.contains { $0.contains("docker-credential-bad") })
+            #expect(lines.contains { $0.contains("docker-credential-gone") })
+            #expect(!lines.contains { $0.contains("precious") })
+        }
+    }
+
+    @Test func `what a sandbox cannot read of a workspace is named, with a command that may be copied`() async throws {
+        try await TemporaryDirectory.with { (directory) async throws in
+            let path = directory.file("it's here")
+            let user = DockerUser(uid: 4242, gid: 4242)
+            func reason() -> String? {
+                do { try WorkspaceAccess.check(path, for: user) } catch { return (error as? SandboxError)?.message }
+                return nil
+            }
+            #expect(reason()?.hasSuffix("is not there") == true)
+            let directories = ["", "/.git", "/.git/objects", "/.git/objects/ab"]
+            for name in directories {
+                try FileManager.default.createDirectory(atPath: path + name, withIntermediateDirectories: false)
+                chmod(path + name, 0o755)
+            }
+            for name in ["HEAD", "packed-refs"] { try directory.write("x", to: "it's here/.git/\(name)") }
+            for name in ["HEAD", "packed-refs", "objects/ab"] { chmod("\(path)/.git/\(name)", 0o755) }
+            #expect(reason() == nil)
+            for name in ["HEAD", "packed-refs", "objects/ab"] {
+                chmod("\(path)/.git/\(name)", 0o700)
+                #expect(reason()?.contains("cannot read \(path)/.git/\(name)") == true)
+                #expect(reason()?.hasSuffix(#"chmod -R o+rX '\#(directory.path)/it'\''s here'"#) == true)
+                chmod("\(path)/.git/\(name)", 0o755)
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (
+            "{}", "could not find an available, non-overlapping IPv4 address pool among the defaults",
+            "default-address-pools"
+        ),
+        ("{}", "all predefined address pools have been fully subnetted", "default-address-pools"),
+        (#"{"BuildahVersion":"1"}"#, "could not find free subnet from subnet pools", "default_subnet_pools"),
+    ])
+    func `an engine without addresses for one more network is told what helps`(
+        info: String,
+        message: String,
+        setting: String
+    ) throws {
+        let error = DockerError(.refused(status: 500), message)
+        #expect(error.isLackOfAddresses)
+        let engine = try JSONDecoder().decode(DockerInfo.self, from: Data(info.utf8))
+        let told = DockerSandboxProvider.lackOfAddresses(error, engine)
+        #expect(told.code == .resourceLimit)
+        for part in [message, setting, "docker network prune"] { #expect(told.message.contains(part)) }
+        #expect(!DockerError(.refused(status: 500), "no space left on device").isLackOfAddresses)
     }
 
     @Test func `only what has all labels is what was asked for`() {

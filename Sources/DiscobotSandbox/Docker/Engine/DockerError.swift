@@ -35,6 +35,10 @@ package struct DockerError: Error, Sendable, Equatable, CustomStringConvertible 
     package var isForbidden: Bool { code == .refused(status: 403) }
     /// Whether the engine answered, and would not do it.
     var isRefusal: Bool { if case .refused = code { true } else { false } }
+    /// Whether it cannot make one more network; each engine, and each age of it, has its own words.
+    var isLackOfAddresses: Bool {
+        ["IPv4 address pool", "predefined address pools", "free subnet"].contains { message.contains($0) }
+    }
     package var isConflict: Bool { code == .refused(status: 409) }
 }
 

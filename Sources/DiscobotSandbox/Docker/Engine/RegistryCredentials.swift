@@ -2,6 +2,7 @@
 
 import DiscobotModel
 import FoundationEssentials
+import Logging
 
 /// What opens a registry.
 struct RegistryCredentials: Sendable, Equatable {
@@ -46,12 +47,18 @@ struct DockerSettings: Decodable, Sendable {
         self = settings
     }
 
-    /// Nil when the user has none for that registry. Throws only when cancelled.
-    func credentials(for registry: String) async throws -> RegistryCredentials? {
+    /// Nil when the user has none for that registry, or the program that keeps them fails. Throws only when cancelled.
+    ///
+    /// - Parameter path: where such programs are.
+    func credentials(
+        for registry: String,
+        in path: String = LocalCommand.path,
+        logger: Logger
+    ) async throws -> RegistryCredentials? {
         let names = Self.names(of: registry)
         for name in names {
             guard let helper = credHelpers?[name] ?? credsStore else { continue }
-            if let found = try await Self.ask(helper, name) { return found }
+            if let found = try await Self.ask(helper, name, in: path, logger) { return found }
         }
         for name in names {
             guard let entry = auths?[name] else { continue }
@@ -76,8 +83,19 @@ struct DockerSettings: Decodable, Sendable {
         return RegistryCredentials(user: parts[0], password: parts[1], identityToken: nil, server: server)
     }
 
+    /// By which such programs find the user's keyring, or ask for what opens it.
+    private static let variables = [
+        "HOME", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "GNUPGHOME", "DISPLAY", "WAYLAND_DISPLAY",
+        "PASSWORD_STORE_DIR",
+    ]
+
     /// Asks a program that keeps credentials, by Docker's protocol.
-    private static func ask(_ helper: String, _ server: String) async throws -> RegistryCredentials? {
+    private static func ask(
+        _ helper: String,
+        _ server: String,
+        in path: String,
+        _ logger: Logger
+    ) async throws -> RegistryCredentials? {
         struct Answer: Decodable {
             let user: String
             let secret: String
@@ -88,15 +106,24 @@ struct DockerSettings: Decodable, Sendable {
             }
         }
         guard !helper.contains("/") else { return nil }
-        let home = ProcessInfo.processInfo.environment["HOME"]
-        let output = try await LocalCommand.output(
-            "docker-credential-\(helper)",
+        let result = try await LocalCommand.result(
+            of: "docker-credential-\(helper)",
             ["get"],
             input: server,
-            home: home,
+            keeping: variables,
+            in: path,
             within: .seconds(10)
         )
-        guard let output, let answer = try? JSONDecoder().decode(Answer.self, from: Data(output.utf8)) else {
+        // That there are none is no failure.
+        if let result, !result.isSuccess, result.text.contains("credentials not found") { return nil }
+        guard let result, result.isSuccess,
+            let answer = try? JSONDecoder().decode(Answer.self, from: Data(result.text.utf8))
+        else {
+            // Not what it has printed, which may be secret.
+            logger.warning(
+                "the program that keeps credentials of registries is missing or fails",
+                metadata: ["program": "docker-credential-\(helper)", "registry": "\(server)"]
+            )
             return nil
         }
         let isToken = answer.user == "<token>"
