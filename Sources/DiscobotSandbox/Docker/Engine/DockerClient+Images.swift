@@ -147,8 +147,8 @@ extension DockerClient {
         as image: ImageReference,
         changes: [String] = []
     ) async throws {
-        let query =
-            [("fromSrc", "-"), ("repo", image.name), ("tag", image.tag)] + changes.map { ("changes", $0) }
+        // Podman takes no notice of a tag that stands by itself.
+        let query = [("fromSrc", "-"), ("repo", image.description)] + changes.map { ("changes", $0) }
         try await lines(.POST, "/images/create", query: query, body: .stream(tar), within: .seconds(600)) { line in
             var state = PullProgress()
             try state.read(line)
