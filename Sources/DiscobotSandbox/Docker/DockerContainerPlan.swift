@@ -35,6 +35,8 @@ struct DockerContainerPlan {
     /// The network of the project, where one is needed.
     let network: String
     let engine: DockerInfo
+    /// The version of the API that the engine is spoken to by.
+    let version: DockerVersion
 
     var settings: JSONValue {
         .object(fields + [("Labels", .labels(labels.merging([DockerLabel.plan: digest]) { $1 }))])
@@ -169,7 +171,13 @@ struct DockerContainerPlan {
 
     private var mounts: [JSONValue] {
         var mounts: [JSONValue] = [
-            Self.mount("bind", specification.workspacePath, Self.workspace, isReadOnly: true)
+            Self.mount(
+                "bind",
+                specification.workspacePath,
+                Self.workspace,
+                isReadOnly: true,
+                isRecursive: isReadOnlyRecursive
+            )
         ]
         if let dataVolume { mounts.append(Self.mount("volume", dataVolume, Self.volume)) }
         if passage == .socket { mounts.append(Self.mount("bind", runDirectory, Self.runDirectory)) }
@@ -181,16 +189,22 @@ struct DockerContainerPlan {
         return mounts
     }
 
+    /// Before version 1.44, what is mounted below something read-only can be written, so it is left out. That is more than a
+    /// rootless engine may do, whose user can write no more in the sandbox than outside.
+    private var isReadOnlyRecursive: Bool { version >= DockerVersion(1, 44) || engine.isRootless }
+
     private static func mount(
         _ type: String,
         _ source: String,
         _ target: String,
-        isReadOnly: Bool = false
+        isReadOnly: Bool = false,
+        isRecursive: Bool = true
     ) -> JSONValue {
-        [
-            "Type": .string(type), "Source": .string(source), "Target": .string(target),
-            "ReadOnly": .bool(isReadOnly),
+        let fields: [(String, JSONValue)] = [
+            ("Type", .string(type)), ("Source", .string(source)), ("Target", .string(target)),
+            ("ReadOnly", .bool(isReadOnly)),
         ]
+        return .object(fields + (isRecursive ? [] : [("BindOptions", ["NonRecursive": true])]))
     }
 }
 

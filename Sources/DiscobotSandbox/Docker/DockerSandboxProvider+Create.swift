@@ -98,7 +98,8 @@ extension DockerSandboxProvider {
             dataVolume: try await dataVolume,
             cacheVolume: try await cacheVolume,
             network: configuration.network ?? Self.network(specification, conditions.engine, server),
-            engine: conditions.engine
+            engine: conditions.engine,
+            version: try await client.knownVersion()
         )
     }
 

@@ -101,6 +101,7 @@ extension DockerSandboxProvider {
             probing: passage,
             self,
             engine,
+            version: try await client.knownVersion(),
             image: image,
             libraries: try await libraries.foreign(to: configuration.agentBinary),
             server: server,
@@ -164,6 +165,7 @@ extension DockerContainerPlan {
         probing passage: DockerPassage,
         _ provider: DockerSandboxProvider,
         _ engine: DockerInfo,
+        version: DockerVersion,
         image: String,
         libraries: [String],
         server: String,
@@ -194,7 +196,8 @@ extension DockerContainerPlan {
             dataVolume: nil,
             cacheVolume: nil,
             network: provider.configuration.network ?? "bridge",
-            engine: engine
+            engine: engine,
+            version: version
         )
     }
 }

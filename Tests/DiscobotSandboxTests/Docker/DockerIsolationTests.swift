@@ -139,4 +139,26 @@ struct DockerIsolationTests {
             #expect(try await fixture.output(of: "touch /etc/x 2>/dev/null || echo no", in: id) == "no")
         }
     }
+
+    @Test func `what is mounted below the workspace cannot be written, nor with an older engine`() async throws {
+        let engine = try await DockerEngine.shared(.podman)
+        let name = "below-\(UUID().uuidString.lowercased())"
+        let mount = try await engine.mountMemory(name, megabytes: 1)
+        try await DockerFixture.with(engine: engine) { fixture in
+            let specification = SandboxSpecification(
+                sessionID: "below",
+                projectID: "local",
+                workspaceID: "workspace",
+                workspacePath: URL(filePath: mount).deletingLastPathComponent().path,
+                workspaceSource: mount,
+                workspaceCommit: nil,
+                secretVerifier: "salt:hash",
+                network: .none
+            )
+            try await fixture.provider.create(specification)
+            try await fixture.provider.start("below")
+            let script = "touch /.workspace/\(name)/file && echo written"
+            #expect(try await fixture.output(of: script, in: "below").contains("Read-only file system"))
+        }
+    }
 }

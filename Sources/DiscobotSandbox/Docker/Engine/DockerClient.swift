@@ -125,8 +125,7 @@ package final class DockerClient: Sendable {
         headers: [(String, String)],
         within limit: Duration
     ) async throws -> HTTPClientResponse {
-        let known = version.withLock { $0 }
-        let version = if let known { known } else { try await negotiate() }
+        let version = try await knownVersion()
         let fields = query.map { "\($0.percentEncoded)=\($1.percentEncoded)" }.joined(separator: "&")
         var request = try request(method, "/v\(version)\(path)" + (fields.isEmpty ? "" : "?" + fields))
         request.headers.add(contentsOf: headers)
@@ -134,6 +133,12 @@ package final class DockerClient: Sendable {
         let response = try await execute(request, deadline: .now() + TimeAmount(limit))
         guard (200..<300).contains(response.status.code) else { throw await Self.refusal(response) }
         return response
+    }
+
+    /// The version that both know; the engine is asked when it is new.
+    func knownVersion() async throws -> DockerVersion {
+        let known = version.withLock { $0 }
+        return if let known { known } else { try await negotiate() }
     }
 
     /// Asks the engine for its version, which also shows that it is there.
