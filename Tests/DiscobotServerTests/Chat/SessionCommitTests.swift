@@ -189,6 +189,7 @@ struct SessionCommitTests {
             let failed = try await fixture.committed(session)
             #expect(failed["commitStatus"].string == "failed")
             #expect(failed["commitError"].string?.hasSuffix("- one: added on both sides") == true, "\(failed)")
+            #expect(try await fixture.git("for-each-ref refs/discobot/landing") == "")
             #expect(try await fixture.talk("git log -1 --format=%s; cat up", in: session).text == "Add one\nup\n")
         }
     }

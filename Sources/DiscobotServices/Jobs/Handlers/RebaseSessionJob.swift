@@ -68,6 +68,8 @@ package struct RebaseSessionJob: JobHandler {
             try await agent.rebase(RebaseRequest(onto: head, landed: landed))
         }
         guard answer.conflicts.isEmpty else {
+            // Nothing has changed there. After any other failure nobody knows, and the commit may be needed.
+            try await git.change(target, "let the commit go") { try await $0.removeRef(session.id.landingRef) }
             let what = answer.subject.map { "the commit \"\($0)\" does not" } ?? "changes that are not committed do not"
             throw ServerError(
                 "\(what) fit on the workspace's newest commit:",
