@@ -37,6 +37,11 @@ final class Descriptor: Sendable {
 
     /// Of `name` in this directory, not of what a symbolic link points to; nil when there is nothing.
     func status(of name: String) throws(Errno) -> stat? {
+        try status(of: Array(name.utf8CString))
+    }
+
+    /// The same for a name that need not be text.
+    func status(of name: [CChar]) throws(Errno) -> stat? {
         var status = stat()
         if fstatat(raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return status }
         guard errno == ENOENT else { throw Errno(rawValue: errno) }
@@ -57,9 +62,9 @@ final class Descriptor: Sendable {
         throw Errno(rawValue: errno)
     }
 
-    /// Renames within this directory and replaces a file of the new name.
-    func rename(_ name: String, to newName: String) throws(Errno) {
-        try check(renameat(raw, name, raw, newName))
+    /// Renames into a directory and replaces a file of the new name.
+    func move(_ name: String, over newName: String, in directory: Descriptor) throws(Errno) {
+        try check(renameat(raw, name, directory.raw, newName))
     }
 
     /// Renames into another directory; throws `.fileExists` when the new name is taken.
@@ -67,8 +72,8 @@ final class Descriptor: Sendable {
         try check(clinux_rename_noreplace(raw, name, directory.raw, newName))
     }
 
-    /// The names in this directory, as many as `limit`.
-    func names(limit: Int = .max) throws(Errno) -> [[CChar]] {
+    /// The names in this directory that are wanted, as many as `limit`.
+    func names(limit: Int = .max, where isWanted: ([CChar]) -> Bool = { _ in true }) throws(Errno) -> [[CChar]] {
         // One of its own, so that others who read the directory do not meet the position of this one.
         let own = openat(raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard own >= 0, let stream = fdopendir(own) else { throw Errno(rawValue: errno) }
@@ -76,7 +81,7 @@ final class Descriptor: Sendable {
         var names: [[CChar]] = []
         while names.count < limit, let entry = readdir(stream) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) { $0.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } }
-            if name != [0x2E], name != [0x2E, 0x2E] { names.append(name + [0]) }
+            if name != [0x2E], name != [0x2E, 0x2E], isWanted(name) { names.append(name + [0]) }
         }
         return names
     }

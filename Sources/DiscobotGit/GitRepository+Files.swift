@@ -37,7 +37,7 @@ extension GitRepository {
 
     private func workingDirectory() throws -> WorkingDirectory {
         guard !isBare else { throw GitError(.invalidArgument, "a bare repository has no working tree") }
-        return WorkingDirectory(directory, fileLimit: Self.fileLimit)
+        return WorkingDirectory(directory, fileLimit: Self.fileLimit, staging: gitDirectory)
     }
 
     private func record(of path: String, at commit: String) async throws -> TreeRecord? {

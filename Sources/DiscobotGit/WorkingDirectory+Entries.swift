@@ -32,13 +32,11 @@ extension WorkingDirectory {
         let path = try GitPath(directory: path)
         let directory = try DirectoryWalk.directory(of: path, below: root)
         do throws(Errno) {
-            let names = try directory.names(limit: DirectoryListing.limit + 1)
+            let names = try directory.names(limit: DirectoryListing.limit + 1) { name in
+                (includingHidden || name.first != 0x2E) && !GitPath.isInternal(Self.text(name[...]))
+            }
             var entries: [DirectoryListing.Entry] = []
             for name in names.prefix(DirectoryListing.limit) {
-                let name = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-                guard !GitPath.isInternal(name), includingHidden || name.utf8.first != UInt8(ascii: ".") else {
-                    continue
-                }
                 if let entry = try entry(name, in: directory, path) { entries.append(entry) }
             }
             entries.sort { ($0.type == .directory ? 0 : 1, $0.name) < ($1.type == .directory ? 0 : 1, $1.name) }
@@ -52,13 +50,19 @@ extension WorkingDirectory {
         }
     }
 
-    /// Nil for what is gone already. A link counts as what it leads to, unless that is outside.
+    /// What is not UTF-8 becomes U+FFFD.
+    private static func text(_ name: ArraySlice<CChar>) -> String {
+        String(decoding: name.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Nil for what is gone already. A link counts as what it leads to, unless that is outside or its name is no text.
     private func entry(
-        _ name: String,
+        _ bytes: [CChar],
         in directory: Descriptor,
         _ path: GitPath
     ) throws(Errno) -> DirectoryListing.Entry? {
-        guard var status = try directory.status(of: name) else { return nil }
+        guard var status = try directory.status(of: bytes) else { return nil }
+        let name = Self.text(bytes.dropLast())
         if status.st_mode & S_IFMT == S_IFLNK {
             let path = (path.components + [name]).joined(separator: "/")
             if let target = try? DirectoryWalk.place(of: GitPath(path), below: root).existing { status = target }

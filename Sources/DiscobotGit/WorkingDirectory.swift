@@ -9,12 +9,20 @@ import SystemPackage
 package struct WorkingDirectory: Sendable {
     package let root: String
     private let fileLimit: Int
+    private let staging: String?
 
-    /// `fileLimit` is the most bytes of a file that are read or written.
-    package init(_ root: String, fileLimit: Int = 10 << 20) {
+    /// - Parameters:
+    ///   - fileLimit: the most bytes of a file that are read or written.
+    ///   - staging: a directory where files are written before they come to their places, as far as it is on the same
+    ///     volume; what a process that is killed meanwhile leaves is then nowhere in the way.
+    package init(_ root: String, fileLimit: Int = 10 << 20, staging: String? = nil) {
         self.root = root
         self.fileLimit = fileLimit
+        self.staging = staging
     }
+
+    /// What the names of files begin with that are being written.
+    package static let stagingPrefix = ".discobot-"
 
     /// The content of a regular file. Symbolic links that stay inside are followed.
     /// Throws `.notFound`, `.tooLarge`, or `.invalidArgument` for any other kind of file and for a path that leaves.
@@ -39,7 +47,7 @@ package struct WorkingDirectory: Sendable {
         let place = try DirectoryWalk.place(of: path, below: root, createsDirectories: true)
         do throws(Errno) {
             if let existing = place.existing { try Self.checkRegular(existing) }
-            try Self.replace(place, contents)
+            try replace(place, contents)
         } catch {
             throw GitError(path, error)
         }
@@ -57,9 +65,24 @@ package struct WorkingDirectory: Sendable {
         }
     }
 
-    private static func replace(_ place: DirectoryWalk.Place, _ contents: [UInt8]) throws(Errno) {
-        let temporary = ".discobot-\(UUID().uuidString).tmp"
-        let file = try place.directory.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+    private func replace(_ place: DirectoryWalk.Place, _ contents: [UInt8]) throws(Errno) {
+        if let staging, let directory = try? Descriptor(directory: staging) {
+            do {
+                return try Self.replace(place, contents, by: directory)
+            } catch {
+                // Perhaps it is on another volume. Whatever else it is, the next try tells.
+            }
+        }
+        try Self.replace(place, contents, by: place.directory)
+    }
+
+    private static func replace(
+        _ place: DirectoryWalk.Place,
+        _ contents: [UInt8],
+        by staging: Descriptor
+    ) throws(Errno) {
+        let temporary = "\(stagingPrefix)\(UUID().uuidString).tmp"
+        let file = try staging.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         do throws(Errno) {
             try file.write(contents)
             if let existing = place.existing, existing.st_uid != geteuid() {
@@ -69,9 +92,9 @@ package struct WorkingDirectory: Sendable {
             try file.setMode((place.existing?.st_mode ?? 0o644) & 0o777)
             try file.synchronize()
             // A symbolic link that has appeared under the name meanwhile is replaced, not followed.
-            try place.directory.rename(temporary, to: place.name)
+            try staging.move(temporary, over: place.name, in: place.directory)
         } catch {
-            place.directory.remove(temporary)
+            staging.remove(temporary)
             throw error
         }
     }

@@ -48,9 +48,17 @@ import Testing
             for number in 0...DirectoryListing.limit {
                 close(open(fixture.path("work/many/\(number)"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600))
             }
-            let listing = try directory.list("many", includingHidden: true)
+            for includingHidden in [true, false] {
+                let listing = try directory.list("many", includingHidden: includingHidden)
+                #expect(listing.entries.count == DirectoryListing.limit)
+                #expect(listing.truncated)
+            }
+            // What is not shown takes nobody's place.
+            unlink(fixture.path("work/many/0"))
+            for number in 0..<100 { try fixture.write("", to: "work/many/.\(number)") }
+            let listing = try directory.list("many", includingHidden: false)
             #expect(listing.entries.count == DirectoryListing.limit)
-            #expect(listing.truncated)
+            #expect(!listing.truncated)
             #expect(try directory.remove("many") == .directory)
         }
     }
@@ -67,6 +75,17 @@ import Testing
             #expect(try directory.list(".", includingHidden: true).entries.map(\.name) == [".hidden", "dangling"])
             #expect(await errorCode { try directory.remove("sub") } == .notFound)
             #expect(await errorCode { try directory.remove("dangling/x") } == .notFound)
+        }
+    }
+
+    @Test func `names that are no text are shown with what they stand for`() async throws {
+        try await Self.inTree { fixture, directory in
+            #expect(mkdirBytes(fixture.path("work/sub/"), [0x64, 0xFF]))
+            try await fixture.shell(#"printf 123 > "work/sub/$(printf 'f\351')""#)
+            let entries = try directory.list("sub", includingHidden: false).entries
+            #expect(entries.map(\.name) == ["d\u{FFFD}", "deep", "f\u{FFFD}"])
+            #expect(entries.map(\.type) == [.directory, .directory, .file])
+            #expect(entries.map(\.size) == [nil, nil, 3])
         }
     }
 
