@@ -53,7 +53,7 @@ package struct AgentRuntime: Sendable {
             AgentRoutes(workingCopy: workingCopy, drivers: drivers).routes
             + ChatRoutes(conversation: conversation, journal: journal).routes
             + FileRoutes(
-                files: WorkingFiles(directories.workspace, workingCopy: workingCopy),
+                files: WorkingFiles(directories, workingCopy: workingCopy),
                 search: FileSearch(directories: directories, workingCopy: workingCopy, git: git)
             ).routes
             + Self.changeRoutes(directories, workingCopy, git, conversation, start: options.source.commit)

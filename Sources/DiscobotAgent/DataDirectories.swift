@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotGit
 import FoundationEssentials
 
 /// Where things are on the data volume.
@@ -42,9 +43,10 @@ struct DataDirectories: Sendable {
         return directory
     }
 
-    /// Removes the copies of git's index that a runtime that was killed has left.
-    func removeIndexes() throws {
-        for name in try FileManager.default.contentsOfDirectory(atPath: agent) where name.hasPrefix(Self.indexPrefix) {
+    /// Removes the copies of git's index and the half written files that a runtime that was killed has left.
+    func removeLeftovers() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: agent)
+        where [Self.indexPrefix, WorkingDirectory.stagingPrefix].contains(where: name.hasPrefix) {
             try FileManager.default.removeItem(atPath: "\(agent)/\(name)")
         }
     }

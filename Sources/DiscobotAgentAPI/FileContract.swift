@@ -8,10 +8,26 @@ import FoundationEssentials
 package enum FileEncoding: String, Sendable, Codable {
     case utf8, base64
 
-    /// Text as it is, anything else as base64.
+    /// Text as it is, anything else as base64; text as well that JSON would make larger than that by its escapes.
     package static func encode(_ bytes: [UInt8]) -> (content: String, encoding: FileEncoding) {
-        if !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self) { return (text, .utf8) }
+        if !bytes.contains(0), escapedSize(bytes) <= max(bytes.count / 3 * 4, 1 << 16),
+            let text = String(validating: bytes, as: UTF8.self)
+        {
+            return (text, .utf8)
+        }
         return (Data(bytes).base64EncodedString(), .base64)
+    }
+
+    /// Bytes that text has in JSON.
+    private static func escapedSize(_ bytes: [UInt8]) -> Int {
+        bytes.reduce(0) { size, byte in
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: "\t"):
+                size + 2
+            case ..<0x20: size + 6
+            default: size + 1
+            }
+        }
     }
 
     /// Throws `invalidArgument` for text that is not base64.
@@ -79,6 +95,13 @@ package struct WriteFileRequest: Sendable, Codable {
         self.path = path
         self.content = content
         self.encoding = encoding
+    }
+
+    /// The same, as small as it can be in JSON.
+    package var compact: WriteFileRequest {
+        guard let content, encoding != .base64 else { return self }
+        let encoded = FileEncoding.encode(Array(content.utf8))
+        return WriteFileRequest(path: path, content: encoded.content, encoding: encoded.encoding)
     }
 }
 
@@ -183,7 +206,7 @@ package struct FileVersion: Sendable, Equatable, Codable {
     }
 }
 
-/// What a file must be for a write to happen.
+/// What a file must be for a change to happen.
 package enum FileCondition: Sendable, Equatable {
     case none
     /// `If-Match` with tags

@@ -74,6 +74,72 @@ struct AgentFilesTests {
     }
 
     @Test
+    func `whoever removes or renames can say what the file must be`() async throws {
+        try await AgentRuntimeProcess.with { (runtime, _) async throws in
+            let client = runtime.client
+            let old = try await client.readFile("file").etag.tag
+            let tag = try await client.writeFile(request("file", "two"), conditions: []).etag.tag
+            let (removal, move) = (
+                RemoveFileRequest(path: "file"), RenameFileRequest(oldPath: "file", newPath: "d/new")
+            )
+            for conditions in [[("If-Match", old)], [("If-None-Match", "*")]] as [AgentClient.Conditions] {
+                let removed = await refusal { _ = try await client.removeFile(removal, conditions: conditions) }
+                let moved = await refusal { _ = try await client.renameFile(move, conditions: conditions) }
+                #expect(removed == .refused(status: 412) && moved == .refused(status: 412))
+            }
+            #expect(try await client.readFile("file").content == "two")
+            _ = try await client.renameFile(move, conditions: [("If-Match", tag)])
+            let directory = RemoveFileRequest(path: "d")
+            let tagged = await refusal { _ = try await client.removeFile(directory, conditions: [("If-Match", tag)]) }
+            #expect(tagged == .refused(status: 412))
+            let file = RemoveFileRequest(path: "d/new")
+            #expect(try await client.removeFile(file, conditions: [("If-Match", tag)]).type == "file")
+            #expect(try await client.removeFile(directory, conditions: [("If-Match", "*")]).type == "directory")
+            let gone = await refusal { _ = try await client.removeFile(directory, conditions: [("If-Match", "*")]) }
+            #expect(gone == .refused(status: 412))
+        }
+    }
+
+    @Test(arguments: ["\u{1B}", "/", "\"", "\u{1B}[1m log line of a build\n", "ö"])
+    func `as much of any text as a file may have is written and read`(text: String) async throws {
+        try await AgentRuntimeProcess.with { (runtime, _) async throws in
+            let limit = 10 << 20
+            let content = String(repeating: text, count: limit / text.utf8.count)
+            let written = try await runtime.client.writeFile(request("large", content), conditions: [])
+            #expect(written.size == content.utf8.count)
+            let read = try await runtime.client.readFile("large")
+            #expect(read.etag == written.etag)
+            #expect(try read.encoding.decode(read.content) == Array(content.utf8))
+        }
+    }
+
+    @Test
+    func `a runtime that is killed while it writes leaves nothing in the working copy, nor beside it`() async throws {
+        try await TemporaryDirectory.with { directory in
+            try await AgentRuntimeProcess.makeSource(in: directory)
+            let isAtWork = {
+                try directory.contents("data/agent").contains { $0.hasPrefix(".discobot-") }
+            }
+            let runtime = try await AgentRuntimeProcess(in: directory)
+            let body = request("large", String(repeating: "x", count: 10 << 20))
+            let writing = Task {
+                while !Task.isCancelled { _ = try await runtime.client.writeFile(body, conditions: []) }
+            }
+            while try !isAtWork() { await Task.yield() }
+            runtime.kill()
+            writing.cancel()
+            _ = await writing.result
+            let names = try directory.contents("data/workspace")
+            #expect(Set(names).isSubset(of: [".git", "file", "large"]))
+            try directory.write("half", to: "data/agent/.discobot-left.tmp")
+            let next = try await AgentRuntimeProcess(in: directory)
+            defer { next.kill() }
+            #expect(try !isAtWork())
+            #expect(try await next.client.readFile("file").content == "one\n")
+        }
+    }
+
+    @Test
     func `of many writers that expect the same content one wins`() async throws {
         try await AgentRuntimeProcess.with { (runtime, _) async throws in
             let client = runtime.client

@@ -107,21 +107,24 @@ struct SessionFileRoutes: Sendable {
     private func write(_ request: APIRequest, _ target: SessionFiles.Target) async throws -> Response {
         let body = try await request.body(WriteFileRequest.self, limit: Self.bodyLimit)
         _ = try required(body.path, "path is required")
-        let conditions = [HTTPField.Name.ifMatch, .ifNoneMatch].compactMap { name in
+        let written = try await files.write(body, conditions: conditions(request), of: target)
+        return try .json(written, tag: written.etag)
+    }
+
+    private func conditions(_ request: APIRequest) -> SessionFiles.Conditions {
+        [HTTPField.Name.ifMatch, .ifNoneMatch].compactMap { name in
             request.raw.headers[name].map { (name: name.canonicalName, value: $0) }
         }
-        let written = try await files.write(body, conditions: conditions, of: target)
-        return try .json(written, tag: written.etag)
     }
 
     private func remove(_ request: APIRequest, _ target: SessionFiles.Target) async throws -> Response {
         let body = try await request.body(RemoveFileRequest.self)
-        return try .json(await files.remove(body, of: target))
+        return try .json(await files.remove(body, conditions: conditions(request), of: target))
     }
 
     private func rename(_ request: APIRequest, _ target: SessionFiles.Target) async throws -> Response {
         let body = try await request.body(RenameFileRequest.self)
-        return try .json(await files.rename(body, of: target))
+        return try .json(await files.rename(body, conditions: conditions(request), of: target))
     }
 }
 

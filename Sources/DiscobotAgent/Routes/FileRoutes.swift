@@ -51,10 +51,7 @@ struct FileRoutes: Sendable {
     }
 
     private func write(_ request: Request, _ context: AppRequestContext) async throws -> Response {
-        let condition = try FileCondition(
-            ifMatch: request.headers[.ifMatch],
-            ifNoneMatch: request.headers[.ifNoneMatch]
-        )
+        let condition = try condition(request)
         let body = try await JSONBody.decode(WriteFileRequest.self, from: request.body, limit: Self.bodyLimit)
         let path = try required(body.path, "path is required")
         guard let content = body.content else { throw ServerError.invalidArgument("content is required") }
@@ -64,17 +61,23 @@ struct FileRoutes: Sendable {
     }
 
     private func remove(_ request: Request, _ context: AppRequestContext) async throws -> Response {
+        let condition = try condition(request)
         let body = try await JSONBody.decode(RemoveFileRequest.self, from: request.body, limit: 1 << 16)
         let path = try required(body.path, "path is required")
-        return try .json(RemoveFileResponse(path: path, type: try await files.remove(path).rawValue))
+        return try .json(RemoveFileResponse(path: path, type: try await files.remove(path, condition).rawValue))
     }
 
     private func rename(_ request: Request, _ context: AppRequestContext) async throws -> Response {
+        let condition = try condition(request)
         let body = try await JSONBody.decode(RenameFileRequest.self, from: request.body, limit: 1 << 16)
         let oldPath = try required(body.oldPath, "oldPath is required")
         let newPath = try required(body.newPath, "newPath is required")
-        try await files.rename(oldPath, to: newPath)
+        try await files.rename(oldPath, to: newPath, condition)
         return try .json(RenameFileResponse(oldPath: oldPath, newPath: newPath))
+    }
+
+    private func condition(_ request: Request) throws -> FileCondition {
+        try FileCondition(ifMatch: request.headers[.ifMatch], ifNoneMatch: request.headers[.ifNoneMatch])
     }
 
     private func required(_ value: String?, _ message: String) throws -> String {

@@ -147,7 +147,7 @@ final class WorkingCopy: Service, Sendable {
 
     private func prepare() async throws {
         try directories.create()
-        try directories.removeIndexes()
+        try directories.removeLeftovers()
         let preparation = WorkingCopyPreparation(source: source, directory: directories.workspace, git: git)
         try preparation.removeStaging()
         if !FileManager.default.fileExists(atPath: directories.workspace) { try await preparation.run() }

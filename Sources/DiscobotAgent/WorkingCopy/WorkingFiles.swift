@@ -12,8 +12,8 @@ actor WorkingFiles {
     private let directory: WorkingDirectory
     private let workingCopy: WorkingCopy
 
-    init(_ path: String, workingCopy: WorkingCopy) {
-        directory = WorkingDirectory(path)
+    init(_ directories: DataDirectories, workingCopy: WorkingCopy) {
+        directory = WorkingDirectory(directories.workspace, staging: directories.agent)
         self.workingCopy = workingCopy
     }
 
@@ -28,27 +28,44 @@ actor WorkingFiles {
     /// Throws `preconditionFailed` as well.
     func write(_ contents: [UInt8], to path: String, _ condition: FileCondition) throws {
         try translating {
-            if condition != .none, !condition.holds(for: try version(of: path)) {
-                throw ServerError(.preconditionFailed, "the file was changed meanwhile: \(path)")
-            }
+            try check(condition, path)
             try directory.write(contents, to: path)
         }
     }
 
+    private func check(_ condition: FileCondition, _ path: String) throws {
+        guard condition != .none, !condition.holds(for: try version(of: path)) else { return }
+        throw ServerError(.preconditionFailed, "the file was changed meanwhile: \(path)")
+    }
+
+    /// One that nobody can name for what has no content to be told.
     private func version(of path: String) throws -> FileVersion? {
         do {
             return FileVersion(of: try directory.read(path))
-        } catch  where error.code == .notFound {
-            return nil
+        } catch {
+            if error.code == .notFound { return nil }
+            let hasContent = error.code != .tooLarge && (try? directory.list(path, includingHidden: false)) == nil
+            guard hasContent else { return FileVersion(tag: "") }
+            throw error
         }
     }
 
-    func remove(_ path: String) throws -> DirectoryListing.Kind {
-        try translating { try directory.remove(path) }
+    /// Throws `preconditionFailed` as well.
+    func remove(_ path: String, _ condition: FileCondition) throws -> DirectoryListing.Kind {
+        try translating {
+            try check(condition, path)
+            return try directory.remove(path)
+        }
     }
 
-    func rename(_ old: String, to new: String) throws {
-        try translating { try directory.rename(old, to: new) }
+    /// Throws `preconditionFailed` as well.
+    ///
+    /// - Parameter condition: of what has the old name.
+    func rename(_ old: String, to new: String, _ condition: FileCondition) throws {
+        try translating {
+            try check(condition, old)
+            try directory.rename(old, to: new)
+        }
     }
 
     private nonisolated func translating<Value>(_ body: () throws -> Value) throws -> Value {

@@ -11,26 +11,36 @@ extension AgentClient {
     }
 
     package func searchFiles(_ query: String, limit: Int) async throws -> FileSearchResponse {
-        try await call(.GET, "/files/search?q=\(query.percentEncoded)&limit=\(limit)", timeout: .seconds(60))
+        // Its first list of a large working copy may take longer than others are silent.
+        try await patient.call(.GET, "/files/search?q=\(query.percentEncoded)&limit=\(limit)", timeout: .seconds(60))
     }
 
     package func readFile(_ path: String) async throws -> FileResponse {
         try await call(.GET, "/files/read?path=\(path.percentEncoded)")
     }
 
-    /// - Parameter conditions: `If-Match` and `If-None-Match` as the user gave them.
+    /// `If-Match` and `If-None-Match` as the user gave them.
+    package typealias Conditions = [(name: String, value: String)]
+
     package func writeFile(
         _ request: WriteFileRequest,
-        conditions: [(name: String, value: String)]
+        conditions: Conditions
     ) async throws -> WriteFileResponse {
-        try await call(.POST, "/files/write", body: request, headers: conditions.map { ($0.name, $0.value) })
+        try await call(.POST, "/files/write", body: request.compact, headers: conditions.map { ($0.name, $0.value) })
     }
 
-    package func removeFile(_ request: RemoveFileRequest) async throws -> RemoveFileResponse {
-        try await call(.POST, "/files/delete", body: request)
+    package func removeFile(
+        _ request: RemoveFileRequest,
+        conditions: Conditions = []
+    ) async throws -> RemoveFileResponse {
+        try await call(.POST, "/files/delete", body: request, headers: conditions.map { ($0.name, $0.value) })
     }
 
-    package func renameFile(_ request: RenameFileRequest) async throws -> RenameFileResponse {
-        try await call(.POST, "/files/rename", body: request)
+    /// - Parameter conditions: of the file at the old path.
+    package func renameFile(
+        _ request: RenameFileRequest,
+        conditions: Conditions = []
+    ) async throws -> RenameFileResponse {
+        try await call(.POST, "/files/rename", body: request, headers: conditions.map { ($0.name, $0.value) })
     }
 }

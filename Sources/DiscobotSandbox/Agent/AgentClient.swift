@@ -172,7 +172,10 @@ package struct AgentClient: Sendable {
         var request = request(method, path)
         request.headers.add(contentsOf: headers)
         request.headers.add(name: "Content-Type", value: "application/json")
-        request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+        let encoder = JSONEncoder()
+        // Text of nothing but slashes would be twice as long.
+        encoder.outputFormatting = .withoutEscapingSlashes
+        request.body = .bytes(ByteBuffer(bytes: try encoder.encode(body)))
         return try await value(request, timeout: timeout, limit: Self.maximumAnswer)
     }
 

@@ -44,23 +44,36 @@ package struct SessionFiles: Sendable {
         try await withAgent(of: target) { try await $0.readFile(path) }
     }
 
+    /// `If-Match` and `If-None-Match` as the user gave them.
+    package typealias Conditions = [(name: String, value: String)]
+
     /// Throws `preconditionFailed` as well.
-    ///
-    /// - Parameter conditions: `If-Match` and `If-None-Match` as the user gave them.
     package func write(
         _ request: WriteFileRequest,
-        conditions: [(name: String, value: String)],
+        conditions: Conditions,
         of target: Target
     ) async throws -> WriteFileResponse {
         try await withAgent(of: target) { try await $0.writeFile(request, conditions: conditions) }
     }
 
-    package func remove(_ request: RemoveFileRequest, of target: Target) async throws -> RemoveFileResponse {
-        try await withAgent(of: target) { try await $0.removeFile(request) }
+    /// Throws `preconditionFailed` as well.
+    package func remove(
+        _ request: RemoveFileRequest,
+        conditions: Conditions,
+        of target: Target
+    ) async throws -> RemoveFileResponse {
+        try await withAgent(of: target) { try await $0.removeFile(request, conditions: conditions) }
     }
 
-    package func rename(_ request: RenameFileRequest, of target: Target) async throws -> RenameFileResponse {
-        try await withAgent(of: target) { try await $0.renameFile(request) }
+    /// Throws `preconditionFailed` as well.
+    ///
+    /// - Parameter conditions: of the file at the old path.
+    package func rename(
+        _ request: RenameFileRequest,
+        conditions: Conditions,
+        of target: Target
+    ) async throws -> RenameFileResponse {
+        try await withAgent(of: target) { try await $0.renameFile(request, conditions: conditions) }
     }
 
     /// A file as it was in the workspace's repository when the session began, or when it was last committed.

@@ -78,6 +78,12 @@ struct SessionFilesTests {
             #expect(try await client.get("\(path)/diff?path=../x").status == 400)
             #expect(try await client.get("\(path)/diff?format=xml").status == 400)
             #expect(try await client.get("/api/projects/local/sessions/unknown/diff").status == 404)
+            for (name, body) in [
+                ("rename", #"{"oldPath":"made/file","newPath":"x"}"#), ("delete", #"{"path":"made"}"#),
+            ] {
+                let answer = try await client.send(.post, "\(path)/files/\(name)", body, headers: ["If-Match": tag])
+                #expect(answer.status == 412)
+            }
             let moved = try await client.post("\(path)/files/rename", #"{"oldPath":"made","newPath":"kept"}"#)
             #expect(moved.status == 200)
             #expect(
