@@ -139,7 +139,7 @@ let package = Package(
         .target(
             name: "DiscobotTestSupport",
             dependencies: [
-                "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
+                "CLinux", "DiscobotAgentAPI", "DiscobotHTTP", "DiscobotModel", "DiscobotSandbox", "DiscobotServices",
                 "DiscobotStore", "DiscobotTunnel",
                 "discobot-agent", "discobot-server", hummingbird, asyncHTTPClient, httpTypes, logging, nioCore,
                 nioHTTP1, nioPosix, serviceLifecycle, subprocess,

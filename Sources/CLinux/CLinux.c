@@ -60,6 +60,10 @@ int clinux_open_terminal(unsigned short rows, unsigned short columns) {
     return -1;
 }
 
+int clinux_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
 int clinux_start_in_terminal(int terminal, pid_t *process, const char *program, char *const arguments[],
                              char *const environment[], const char *directory) {
     char name[64];
@@ -73,7 +77,7 @@ int clinux_start_in_terminal(int terminal, pid_t *process, const char *program, 
     posix_spawn_file_actions_addopen(&actions, 0, name, O_RDWR, 0);
     posix_spawn_file_actions_adddup2(&actions, 0, 1);
     posix_spawn_file_actions_adddup2(&actions, 0, 2);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    clinux_close_from(&actions, 3);
     posix_spawn_file_actions_addchdir_np(&actions, directory);
     sigset_t signals;
     sigemptyset(&signals);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import Foundation
 
 /// A Docker Engine, or Podman, of the tests' own, with an image that needs no registry.
@@ -145,7 +146,7 @@ package final class DockerEngine: Sendable {
         posix_spawn_file_actions_adddup2(&actions, pipe[0], 0)
         posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 2, "\(directory)/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        clinux_close_from(&actions, 3)
         let arguments = ["/usr/bin/setsid", "sh", "-c", cleanup, directory, script, command, prepare]
         var argv = arguments.map { strdup($0) } + [nil]
         defer { for pointer in argv { free(pointer) } }

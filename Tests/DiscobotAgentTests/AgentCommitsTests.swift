@@ -97,7 +97,7 @@ struct AgentCommitsTests {
             let tooLarge = await #expect(throws: AgentError.self) {
                 try await client.writeCommits(beyond: [base], to: file, limit: 1_000)
             }
-            #expect(tooLarge?.code == .invalidAnswer)
+            #expect(tooLarge?.code == .tooLarge)
             _ = try await shell("git checkout -q --orphan none; git rm -qrf .")
             #expect(try await client.writeCommits(beyond: [base], to: file, limit: 1 << 20) == nil)
         }

@@ -92,10 +92,24 @@ struct AgentDiffTests {
     }
 
     @Test
+    func `a change of the second in which the index was written is seen later`() async throws {
+        // Git trusts neither times nor sizes then, as long as it knows when the index was written.
+        let script = """
+            git config core.trustctime false; echo old > quick; touch -d @1700000000 quick; git add quick
+            git commit -qm more; echo new > quick; touch -d @1700000000 quick .git/index
+            """
+        try await with(script) { runtime, _ in
+            let diff = try await runtime.client.diff(since: nil, includingPatches: true)
+            #expect(diff.files.contains { $0.path == "quick" && $0.patch?.hasSuffix("+new\n") == true })
+        }
+    }
+
+    @Test
     func `a file that vanishes while git looks at it hides no other`() async throws {
         // Git has seen both files when it reads the first one by this filter.
         let script = """
-            git config filter.f.clean 'rm -f b; cat'; echo 'a filter=f' > .git/info/attributes; echo a > a; echo b > b
+            mkdir -p .git/info; echo 'a filter=f' > .git/info/attributes; git config filter.f.clean 'rm -f b; cat'
+            echo a > a; echo b > b
             """
         try await with(script) { runtime, _ in
             let diff = try await runtime.client.diff(since: nil, includingPatches: true)

@@ -5,6 +5,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/types.h>
 
@@ -16,6 +17,9 @@ int clinux_rename_noreplace(int from, const char *name, int to, const char *new_
 
 /// Gives the memory of the program's code back; what is needed of it comes again from its file.
 void clinux_release_code(void);
+
+/// Has a program that is started get no open file from a number on; 0 or an error number.
+int clinux_close_from(posix_spawn_file_actions_t *actions, int first);
 
 /// Makes a pseudo terminal of a size; its own end, which is closed in programs that are run, or -1 and errno.
 int clinux_open_terminal(unsigned short rows, unsigned short columns);

@@ -23,8 +23,8 @@ struct HookRun: Sendable {
     private static let tooLong = 124
     private static let notRun = 126
     private static let outputLimit = 512 << 10
-    /// How long what the hook has written may take to get here when the hook has ended.
-    private static let drainTime = Duration.milliseconds(500)
+    /// How long what the hook has written may take to get here when the hook has ended, on a busy machine.
+    private static let drainTime = Duration.seconds(5)
 
     /// Throws `CancellationError`; any other failure is a result. Nothing of the hook runs afterwards.
     @concurrent
