@@ -95,7 +95,7 @@ package final class StubDockerEngine: Sendable {
             case "/info": .json(200, "{}")
             default: answer("\(parts[0]) \(path)")
             }
-        switch answer ?? .real({}) {
+        switch answer ?? .real(then: {}) {
         case .json(let status, let body):
             write(
                 "HTTP/1.1 \(status) Status\r\nContent-Type: application/json\r\nConnection: close\r\n"
