@@ -198,7 +198,7 @@ struct AgentServicesTests {
             try addProgram("services/brief.sh", fields + "exit 3", in: directory)
             let ask = { (service: String) async throws -> String in
                 try await Shell.run(
-                    "curl -s --unix-socket $0 -H \"Authorization: Bearer $1\" http://agent/services/$2/http/",
+                    "curl -s --unix-socket $0 -H \"Authorization: Bearer $1\" http://agent/services/$2/http/x",
                     runtime.socket,
                     AgentRuntimeProcess.secret.value,
                     service

@@ -55,10 +55,15 @@ enum LocalCommand {
                     .path(FilePath(program)),
                     arguments: Arguments(arguments),
                     environment: environment,
-                    input: .string(input),
+                    // The library's own ways to pass text on end this process when the program does not read it.
+                    input: .inputWriter,
                     output: .string(limit: 1 << 20),
                     error: .discarded
-                )
+                ) { execution in
+                    // Whoever does not read may do without.
+                    _ = try? await execution.standardInputWriter.write(Array(input.utf8))
+                    try await execution.standardInputWriter.finish()
+                }
                 return (result.terminationStatus.isSuccess, result.standardOutput)
             }
             group.addTask {
