@@ -8,9 +8,12 @@ import FoundationEssentials
 package enum FileEncoding: String, Sendable, Codable {
     case utf8, base64
 
-    /// Text as it is, anything else as base64; text as well that JSON would make larger than that by its escapes.
+    /// What the largest file has in base64.
+    private static let largest = 14 << 20
+
+    /// Text as it is, anything else as base64; text as well that its escapes would make too large for one answer.
     package static func encode(_ bytes: [UInt8]) -> (content: String, encoding: FileEncoding) {
-        if !bytes.contains(0), escapedSize(bytes) <= max(bytes.count / 3 * 4, 1 << 16),
+        if !bytes.contains(0), bytes.count * 6 <= largest || escapedSize(bytes) <= largest,
             let text = String(validating: bytes, as: UTF8.self)
         {
             return (text, .utf8)

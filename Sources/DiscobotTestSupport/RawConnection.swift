@@ -29,22 +29,25 @@ package struct RawConnection: Sendable {
         }
     }
 
-    /// Returns when nobody listens at a port any more.
-    package static func waitUntilRefused(port: Int) async {
+    /// Waits until nobody listens at a port any more; false when somebody still does after a minute.
+    package static func isRefused(port: Int) async -> Bool {
         await Thread.run {
+            let deadline = ContinuousClock.now + .seconds(60)
             while let connection = try? RawConnection(port: port) {
                 connection.close()
+                if ContinuousClock.now > deadline { return false }
                 usleep(1000)
             }
+            return true
         }
     }
 
-    /// Sends what the kernel takes at once.
+    /// Sends little, which the kernel takes at once.
     package func send(_ text: String) {
         send(Array(text.utf8))
     }
 
-    /// Sends what the kernel takes at once.
+    /// Sends little, which the kernel takes at once.
     package func send(_ bytes: [UInt8]) {
         var rest = bytes[...]
         while !rest.isEmpty {

@@ -67,7 +67,7 @@ struct ReverseProxyTests {
             _ = await client.readHead()
             #expect(await client.read(count: 5) == Array("half ".utf8))
             await server.stop()
-            await RawConnection.waitUntilRefused(port: server.port)
+            #expect(await RawConnection.isRefused(port: server.port))
             peer.send("other")
             let rest = await client.readBytesToEnd()
             #expect(rest == Array("other".utf8))

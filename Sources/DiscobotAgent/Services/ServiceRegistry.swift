@@ -142,6 +142,8 @@ actor ServiceRegistry {
     func stop(_ id: String, grace: Duration = grace) async throws {
         guard let entry = entries[id], let task = entry.task else {
             _ = try definition(of: id)
+            // One that has just ended by itself is not to be started by the next request either.
+            entries[id]?.wasStopped = true
             throw ServiceError(.notRunning, "the service \(id) does not run")
         }
         entries[id]?.status = .stopping

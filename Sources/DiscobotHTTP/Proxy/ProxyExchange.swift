@@ -38,7 +38,7 @@ struct ProxyExchange: Sendable {
             return webSocket(answer, reader)
         } catch {
             owner.tunnel.close()
-            await upload.end()
+            if watch.isGone || Task.isShuttingDownGracefully { await upload.breakOff() } else { await upload.end() }
             if upload.hasExpired { throw ProxyError(.timedOut, "the service does not answer in time") }
             let isWanted = !watch.isGone && !Task.isShuttingDownGracefully
             if isKept, isWanted, (error as? ProxyError)?.code == .noAnswer { return nil }

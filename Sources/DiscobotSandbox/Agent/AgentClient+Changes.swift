@@ -69,7 +69,7 @@ extension AgentClient {
                 }
                 try file.writeAll(buffer.readableBytesView)
             }
-        } catch let error as Errno {
+        } catch let error as Errno where [.noSpace, .diskQuotaExceeded].contains(error) {
             throw AgentError(.storageFull, "there is no room for the session's commits on the server", cause: error)
         } catch let error where !(error is AgentError || error is CancellationError) {
             throw Self.unreachable(error, otherwise: "the session's commits could not be copied")

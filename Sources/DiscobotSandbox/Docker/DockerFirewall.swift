@@ -80,7 +80,8 @@ actor DockerFirewall {
 
     /// Whether this process may set rules.
     static func mayClose() async -> Bool {
-        (try? await LocalCommand.succeeds("iptables", "-w", "-t", "filter", "-S", "INPUT")) == true
+        let command = ["-w", "-t", "filter", "-S", "INPUT"]
+        return (try? await LocalCommand.output("iptables", command, within: .seconds(10))) != nil
     }
 
     /// Whether the networks of an engine are this machine's, as far as its interfaces tell.
@@ -116,8 +117,8 @@ extension DockerSandboxProvider {
         else { return nil }
         return ProviderState.Problem(
             reason:
-                "sandboxes with the network internet can reach services of this machine that listen on all addresses, "
-                + "as this user may not set the rules of its firewall",
+                "unless somebody has closed them, sandboxes with the network internet can reach services of this machine "
+                + "that listen on all addresses: the server cannot set the rules of its firewall",
             remedy: "Set those of the README (What docker isolates) after each start of the machine."
         )
     }

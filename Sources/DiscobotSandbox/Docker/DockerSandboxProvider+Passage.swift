@@ -76,8 +76,8 @@ extension DockerSandboxProvider {
                 return .failure(SandboxError(.invalidImage, message))
             }
         }
-        let message = "the runtime in a container of this engine cannot be reached: \(reason)"
-        return .failure(SandboxError(.unavailable, message))
+        // A machine that was too busy may answer the next time.
+        throw SandboxError(.unavailable, "the runtime in a container of this engine cannot be reached: \(reason)")
     }
 
     private struct Failure {

@@ -183,7 +183,7 @@ extension DockerSandboxProvider {
 
     /// Whether nobody uses a container or is about to.
     private func isOver(_ id: ID<Session>, _ status: String) -> Bool {
-        ["exited", "dead"].contains(status) || (status == "created" && !beginnings.contains(id))
+        ["exited", "dead", "created"].contains(status) && !beginnings.contains(id)
     }
 
     private static var inUse: SandboxError {

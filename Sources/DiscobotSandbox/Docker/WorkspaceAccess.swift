@@ -30,8 +30,10 @@ enum WorkspaceAccess {
     private static func places(in path: String) -> [String] {
         let git = path + "/.git"
         let objects = (try? FileManager.default.contentsOfDirectory(atPath: git + "/objects")) ?? []
+        // Git also makes some for itself, which are nobody else's.
+        let kept = objects.filter { $0 == "pack" || $0.count == 2 }
         return [path, git, git + "/HEAD", git + "/packed-refs", git + "/objects"]
-            + objects.map { "\(git)/objects/\($0)" }
+            + kept.map { "\(git)/objects/\($0)" }
     }
 
     private static func allows(_ status: stat, _ user: DockerUser, _ bits: mode_t) -> Bool {
