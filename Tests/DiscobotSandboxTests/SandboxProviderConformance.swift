@@ -33,7 +33,10 @@ struct SandboxProviderConformance {
     @Test(arguments: ProviderKind.allCases)
     func `is available`(kind: ProviderKind) async throws {
         try await with(kind) { provider, _ in
-            #expect(await provider.state().problem == nil)
+            var problem = await provider.state().problem
+            // An engine that is too busy to tell is asked again.
+            for _ in 0..<10 where problem != nil { problem = await provider.state().problem }
+            #expect(problem == nil)
         }
     }
 

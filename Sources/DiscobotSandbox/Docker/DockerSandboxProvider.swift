@@ -68,7 +68,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         firewall = DockerFirewall(prefix: configuration.networkCommand, logger: logger)
     }
 
-    package func state() async -> ProviderState { await state(within: .seconds(8)) }
+    package func state() async -> ProviderState { await state(within: .seconds(15)) }
 
     func state(within limit: Duration) async -> ProviderState {
         guard configuration.address != nil else {
