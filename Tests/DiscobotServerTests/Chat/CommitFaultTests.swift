@@ -113,12 +113,7 @@ struct CommitFaultTests {
         try await ChatFixture.with { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(SessionCommitTests.commitOne, in: session)
-            let base = try await fixture.git("rev-parse HEAD")
-            #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
-            let head = try await fixture.git("rev-parse HEAD")
-            fixture.server.kill()
-            try await fixture.forgetEnd(of: session, from: base, to: head)
-            try await fixture.startServer()
+            _ = try await fixture.landUnseen(session)
             _ = try await fixture.talk(
                 "echo b > B; git add B; git -c user.name=A -c user.email=a@x commit -qm B",
                 in: session
@@ -133,12 +128,7 @@ struct CommitFaultTests {
         try await ChatFixture.with { fixture in
             let session = fixture.newSession()
             _ = try await fixture.talk(SessionCommitTests.commitOne + "; echo edit > edit", in: session)
-            let base = try await fixture.git("rev-parse HEAD")
-            #expect(try await fixture.commit(session)["commitStatus"].string == "completed")
-            let head = try await fixture.git("rev-parse HEAD")
-            fixture.server.kill()
-            try await fixture.forgetEnd(of: session, from: base, to: head)
-            try await fixture.startServer()
+            let head = try await fixture.landUnseen(session)
             let done = try await fixture.commit(session)
             #expect(done["commitStatus"].string == "completed", "\(done)")
             #expect(done["appliedCommit"].string == head)
@@ -210,8 +200,19 @@ struct CommitFaultTests {
 }
 
 extension ChatFixture {
+    /// Lands a session's commits by a server that is killed before it has seen the end; returns the workspace's commit.
+    fileprivate func landUnseen(_ session: String) async throws -> String {
+        let base = try await git("rev-parse HEAD")
+        #expect(try await commit(session)["commitStatus"].string == "completed")
+        let head = try await git("rev-parse HEAD")
+        server.kill()
+        try await forgetEnd(of: session, from: base, to: head)
+        try await startServer()
+        return head
+    }
+
     /// As if nobody had seen the end of a commit, and it had been given up. The server must not run.
-    fileprivate func forgetEnd(of session: String, from base: String, to head: String) async throws {
+    private func forgetEnd(of session: String, from base: String, to head: String) async throws {
         try await withStore { store in
             try await store.write { transaction in
                 var row = try #require(try transaction.session(ID(rawValue: session)))
