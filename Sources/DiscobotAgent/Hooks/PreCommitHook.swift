@@ -117,19 +117,32 @@ extension PreCommitHook {
     ///
     /// Nothing is put there: it is often a directory of the working copy, whose files the user commits.
     static func otherDirectory(_ context: ProgramContext) async -> String? {
-        var command = context.command("", [:])
-        // As the agent's git sees it: the runtime's own has other settings.
-        command.arguments = ["git", "rev-parse", "--git-path", "hooks"]
-        let outcome = try? await AgentProcess.run(command, strays: context.strays) { process in
-            await process.finishInput()
-            var output: [UInt8] = []
-            for try await bytes in process.chunks { output += bytes }
-            return String(decoding: output, as: UTF8.self)
-        }
-        guard let outcome, outcome.exitCode == 0, outcome.value.hasSuffix("\n") else { return nil }
-        let path = String(outcome.value.dropLast())
+        guard let path = await gitPath(context) else { return nil }
         let absolute = path.hasPrefix("/") ? path : "\(context.directories.workspace)/\(path)"
         return resolved(absolute) == resolved(directory(context.directories)) ? nil : path
+    }
+
+    /// Nil when git cannot tell, or not soon.
+    private static func gitPath(_ context: ProgramContext) async -> String? {
+        await withTaskGroup(of: String?.self) { group in
+            group.addTask {
+                var command = context.command("", [:])
+                // As the agent's git sees it: the runtime's own has other settings.
+                command.arguments = ["git", "rev-parse", "--git-path", "hooks"]
+                let outcome = try? await AgentProcess.run(command, strays: context.strays) { process in
+                    await process.finishInput()
+                    return try await process.lines.first { _ in true }
+                }
+                guard let outcome, outcome.exitCode == 0 else { return nil }
+                return outcome.value.map { String(decoding: $0, as: UTF8.self) }
+            }
+            group.addTask {
+                try? await Task.sleep(for: .seconds(30))
+                return nil
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
     }
 
     private static func resolved(_ path: String) -> String {
