@@ -67,6 +67,7 @@ package struct WorkingDirectory: Sendable {
 
     private func replace(_ place: DirectoryWalk.Place, _ contents: [UInt8]) throws(Errno) {
         if let staging, let directory = try? Descriptor(directory: staging) {
+            Self.removeAbandoned(in: directory)
             do {
                 return try Self.replace(place, contents, by: directory)
             } catch {
@@ -85,10 +86,7 @@ package struct WorkingDirectory: Sendable {
         let file = try staging.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         do throws(Errno) {
             try file.write(contents)
-            if let existing = place.existing, existing.st_uid != geteuid() {
-                // A file of the user should not become one of root.
-                file.setOwner(user: existing.st_uid, group: existing.st_gid)
-            }
+            try keepOwner(of: file, place)
             try file.setMode((place.existing?.st_mode ?? 0o644) & 0o777)
             try file.synchronize()
             // A symbolic link that has appeared under the name meanwhile is replaced, not followed.
@@ -96,6 +94,24 @@ package struct WorkingDirectory: Sendable {
         } catch {
             staging.remove(temporary)
             throw error
+        }
+    }
+
+    /// A file of the user should not become one of root, nor one of a group somebody's own.
+    private static func keepOwner(of file: Descriptor, _ place: DirectoryWalk.Place) throws(Errno) {
+        let own = try file.status()
+        let directory = try place.directory.status()
+        let group = directory.st_mode & S_ISGID != 0 ? directory.st_gid : own.st_gid
+        let (user, wanted) = (place.existing?.st_uid ?? own.st_uid, place.existing?.st_gid ?? group)
+        if (user, wanted) != (own.st_uid, own.st_gid) { file.setOwner(user: user, group: wanted) }
+    }
+
+    /// Removes what somebody who was killed while he wrote has left there; nobody writes for an hour.
+    private static func removeAbandoned(in staging: Descriptor) {
+        let prefix = stagingPrefix.utf8.map { CChar(bitPattern: $0) }
+        for name in (try? staging.names { $0.starts(with: prefix) }) ?? [] {
+            guard let status = try? staging.status(of: name), status.st_mtim.tv_sec < time(nil) - 3600 else { continue }
+            try? staging.removeTree(name)
         }
     }
 

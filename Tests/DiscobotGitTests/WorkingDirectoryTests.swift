@@ -7,7 +7,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(5))) struct WorkingDirectoryTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkingDirectoryTests {
     @Test func `reads and writes files, and creates directories`() async throws {
         try await Fixture.with { fixture in
             let directory = try fixture.workingDirectory()
@@ -27,6 +27,37 @@ import Testing
             try directory.write(Array("new".utf8), to: "run.sh")
             #expect(try fixture.mode("work/run.sh") == 0o750)
             #expect(try directory.read("run.sh") == Array("new".utf8))
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "only root may give files away"))
+    func `keeps the owner of an existing file, and the group of a shared directory`() async throws {
+        try await Fixture.with { fixture in
+            let directory = try fixture.workingDirectory()
+            try fixture.write("old", to: "work/theirs")
+            #expect(chown(fixture.path("work/theirs"), 4242, 4243) == 0)
+            try fixture.makeDirectory("work/shared")
+            #expect(chown(fixture.path("work/shared"), 0, 4243) == 0)
+            #expect(chmod(fixture.path("work/shared"), 0o2775) == 0)
+            for (path, owner) in [("theirs", "4242:4243"), ("shared/new", "0:4243"), ("own", "0:0")] {
+                try directory.write(Array("new".utf8), to: path)
+                #expect(try await fixture.shell("stat -c %u:%g \"$1\"", "work/" + path) == owner, "\(path)")
+            }
+        }
+    }
+
+    @Test func `what was half written by one that was killed goes with a later write`() async throws {
+        try await Fixture.with { fixture in
+            try fixture.makeDirectory("staging")
+            let directory = WorkingDirectory(try fixture.workingDirectory().root, staging: fixture.path("staging"))
+            let prefix = WorkingDirectory.stagingPrefix
+            for name in ["\(prefix)old.tmp", "\(prefix)new.tmp", "other"] {
+                try fixture.write("x", to: "staging/\(name)")
+            }
+            try await fixture.shell("touch -d '2 hours ago' staging/.*old.tmp staging/other")
+            try directory.write(Array("y".utf8), to: "file")
+            let left = try FileManager.default.contentsOfDirectory(atPath: fixture.path("staging"))
+            #expect(left.sorted() == ["\(prefix)new.tmp", "other"])
         }
     }
 
