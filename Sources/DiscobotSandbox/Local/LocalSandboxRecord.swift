@@ -26,7 +26,14 @@ struct LocalSandboxEnd: Sendable {
     }
 
     /// Codes of an orderly end, and of one that somebody else ordered, as with Docker.
-    var isOrderly: Bool { [0, 137, 143].contains(code) && !isOutOfMemory }
+    var isOrderly: Bool { Self.reasons[code] != nil && !isOutOfMemory }
+    /// What has happened, after "the sandbox".
+    var reason: String? { Self.reasons[code].map { "\($0) (exit code \(code))" } }
+
+    private static let reasons = [
+        0: "has ended by itself", 137: "was killed, by somebody or for want of memory of the machine",
+        143: "was told to end by somebody",
+    ]
 }
 
 extension LocalSandboxRecord {
@@ -53,7 +60,9 @@ extension LocalSandboxRecord {
             createdAt: createdAt,
             startedAt: startedAt,
             stoppedAt: status == .stopped || status == .failed ? end?.time : nil,
-            error: error
+            error: error,
+            // Without a note somebody has killed the launcher as well.
+            end: status == .stopped && !wasAsked ? end?.reason ?? "was killed, with its launcher" : nil
         )
     }
 
