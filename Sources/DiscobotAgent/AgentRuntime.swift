@@ -15,13 +15,13 @@ package struct AgentRuntime: Sendable {
     package let services: [any Service]
 
     /// Opens the journal. Throws when the data volume cannot be used, or another runtime uses it.
-    package init(_ options: AgentOptions, logger: Logger) throws {
+    package init(_ options: AgentOptions, logger: Logger) async throws {
         let directories = DataDirectories(root: options.dataDirectory, cache: options.cacheDirectory)
         try directories.create()
         // First, as what follows would harm a runtime that runs.
         let lock = try DataLock(directories)
         let strays = StrayProcesses(owner: options.dataDirectory)
-        strays.endPredecessors()
+        await strays.endPredecessors()
         let journal = try Journal(directory: directories.journal, limits: options.journalLimits)
         let drivers = AgentDrivers(strays: strays)
         drivers.removeLeftovers(directories)

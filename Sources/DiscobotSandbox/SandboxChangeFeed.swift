@@ -19,7 +19,7 @@ package final class SandboxChangeFeed: Sendable {
         for reader in readers.withLock({ Array($0.all.values) }) { reader.add(id) }
     }
 
-    /// The sandboxes that `known` names, then those that change. A state that `look` cannot tell is left out.
+    /// The sandboxes that `known` names, then those that change. A state that `look` cannot tell in three attempts is left out.
     package func changes(
         known: @escaping @Sendable () async -> [ID<Session>],
         look: @escaping @Sendable (ID<Session>) async throws -> Sandbox?
@@ -99,9 +99,18 @@ private final class SandboxChangeReader: Sendable {
                 await wait()
                 continue
             }
-            if let sandbox = try? await look(id) as Sandbox??, tells(id, sandbox) {
+            if let sandbox = await sandbox(of: id), tells(id, sandbox) {
                 return SandboxChange(sessionID: id, sandbox: sandbox)
             }
+        }
+        return nil
+    }
+
+    /// Nil when it cannot be told, as without an engine. One that is only busy is asked again.
+    private func sandbox(of id: ID<Session>) async -> Sandbox?? {
+        for _ in 0..<3 {
+            if let sandbox = try? await look(id) as Sandbox?? { return sandbox }
+            guard (try? await Task.sleep(for: .seconds(1))) != nil else { return nil }
         }
         return nil
     }

@@ -183,7 +183,7 @@ package final class DockerEngine: Sendable {
 
     /// Asking is all a client can do.
     private func waitUntilItAnswers() async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(240)
         while ContinuousClock.now < deadline {
             if (try? await docker("version")) != nil { return }
             try await Task.sleep(for: .milliseconds(50))

@@ -26,11 +26,11 @@ package struct ListeningSocket: Sendable {
         port = Int(UInt16(bigEndian: address.sin_port))
     }
 
-    /// Waits until somebody connects, whom it leaves without an answer; nil after a minute.
+    /// Waits until somebody connects, whom it leaves without an answer; nil after four minutes.
     package func waitForPeer() async -> Peer? {
         await Thread.run { [descriptor] in
             var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard poll(&event, 1, 60_000) == 1 else { return nil }
+            guard poll(&event, 1, 240_000) == 1 else { return nil }
             let peer = accept(descriptor, nil, nil)
             guard peer >= 0 else { return nil }
             _ = fcntl(peer, F_SETFD, FD_CLOEXEC)

@@ -29,10 +29,10 @@ package struct RawConnection: Sendable {
         }
     }
 
-    /// Waits until nobody listens at a port any more; false when somebody still does after a minute.
+    /// Waits until nobody listens at a port any more; false when somebody still does after four minutes.
     package static func isRefused(port: Int) async -> Bool {
         await Thread.run {
-            let deadline = ContinuousClock.now + .seconds(60)
+            let deadline = ContinuousClock.now + .seconds(240)
             while let connection = try? RawConnection(port: port) {
                 connection.close()
                 if ContinuousClock.now > deadline { return false }

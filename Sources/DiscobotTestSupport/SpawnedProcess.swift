@@ -71,7 +71,7 @@ package final class SpawnedProcess: Sendable {
 
     /// Returns when `isReady` says so. A new process has no way to say that it listens; asking is all a client can do.
     package func waitUntilReady(_ isReady: () async throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(240)
         while ContinuousClock.now < deadline, isRunning {
             if (try? await isReady()) == true { return }
             try await Task.sleep(for: .milliseconds(10))

@@ -59,7 +59,13 @@ package final class TerminalClient: Sendable {
         _ body: (TerminalClient) async throws -> Value
     ) async throws -> Value {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
-        let tunnel = try await WebSocket.connect(to: address, uri: uri, headers: HTTPHeaders(headers), on: loop)
+        let tunnel = try await WebSocket.connect(
+            to: address,
+            uri: uri,
+            headers: HTTPHeaders(headers),
+            on: loop,
+            timeout: .seconds(240)
+        )
         return try await WebSocket.run(over: tunnel, as: .client) { try await body(TerminalClient($0)) }
     }
 

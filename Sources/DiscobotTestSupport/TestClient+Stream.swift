@@ -13,7 +13,7 @@ extension TestClient {
     ) async throws -> String {
         var request = HTTPClientRequest(url: base + path)
         for (name, value) in headers { request.headers.add(name: name, value: value) }
-        let response = try await HTTPClient.shared.execute(request, deadline: .now() + .seconds(60))
+        let response = try await HTTPClient.shared.execute(request, deadline: .now() + .seconds(240))
         var text = ""
         for try await buffer in response.body {
             text += String(buffer: buffer)

@@ -56,9 +56,9 @@ package struct TestClient: Sendable {
     /// A connection of the pool may be of an earlier server that had the same port; then nothing has been sent.
     private static func execute(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
         do {
-            return try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+            return try await HTTPClient.shared.execute(request, timeout: .seconds(240))
         } catch ChannelError.ioOnClosedChannel {
-            return try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+            return try await HTTPClient.shared.execute(request, timeout: .seconds(240))
         }
     }
 

@@ -42,7 +42,7 @@ struct DiscobotAgentCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         let logger = Logger(label: "discobot-agent")
         do {
-            let runtime = try AgentRuntime(try AgentOptions(environment: environment), logger: logger)
+            let runtime = try await AgentRuntime(try AgentOptions(environment: environment), logger: logger)
             var configuration = ServiceGroupConfiguration(
                 named: runtime.services,
                 gracefulShutdownSignals: [.sigterm, .sigint],

@@ -3,7 +3,7 @@
 import DiscobotTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentRoutesTests {
     private static let path = "/api/projects/local/agents"
     private static let keys: Set = ["id", "name", "description", "agentType", "mcpServers", "isDefault"]

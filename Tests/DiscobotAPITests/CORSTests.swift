@@ -5,7 +5,7 @@ import HTTPTypes
 import Testing
 import discobot_server
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct CORSTests {
     private static let changes: [HTTPRequest.Method] = [.post, .put, .patch, .delete]
 

@@ -10,7 +10,7 @@ import discobot_server
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct CacheRoutesTests {
     private static let path = "/api/projects/local/cache"
     private static let cache = CacheVolume(

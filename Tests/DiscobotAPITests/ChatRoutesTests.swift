@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Conversations with the agent `shell` in real sandboxes.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ChatRoutesTests {
     /// A server with a workspace and an agent to talk to.
     private struct Fixture: Sendable {
@@ -128,7 +128,7 @@ struct ChatRoutesTests {
                 for index in 1..<20 {
                     let queued = fixture.message("echo \(index)", in: "s-1", id: "m-\(index)")
                     group.addTask { try await fixture.client.chat(queued) }
-                    while try await fixture.turns(of: "s-1").count <= index { await Task.yield() }
+                    try await eventually { try await fixture.turns(of: "s-1").count > index }
                 }
                 let turns = try await fixture.turns(of: "s-1")
                 #expect(turns.compactMap { $0["messageId"].string } == (0..<20).map { "m-\($0)" })
@@ -161,9 +161,9 @@ struct ChatRoutesTests {
             let block = fixture.message("echo begun; sleep 1000", in: "s-1", id: "m-0")
             _ = try await fixture.client.chat(block) { $0.text.contains("begun") }
             async let second = fixture.say("echo second", in: "s-1", id: "m-1")
-            while try await fixture.turns(of: "s-1").count < 2 { await Task.yield() }
+            try await eventually { try await fixture.turns(of: "s-1").count >= 2 }
             async let third = fixture.say("echo third", in: "s-1", id: "m-2")
-            while try await fixture.turns(of: "s-1").count < 3 { await Task.yield() }
+            try await eventually { try await fixture.turns(of: "s-1").count >= 3 }
             let last = try await fixture.turns(of: "s-1").last?["id"].string ?? ""
             #expect(try await fixture.client.post("\(Self.chat)/s-1/turns/\(last)/cancel", "{}").status == 200)
             #expect(try await fixture.client.get("/api/projects/local/sessions/s-1").json["status"].string == "running")

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// What happens on the wire, where no HTTP client helps.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ConnectionTests {
     private static let health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     private static let last = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

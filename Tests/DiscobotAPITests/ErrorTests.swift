@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotStore
 
 /// What is the same for every call: who is refused, and how a refusal looks.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ErrorTests {
     private struct Route: Sendable {
         let method: HTTPRequest.Method

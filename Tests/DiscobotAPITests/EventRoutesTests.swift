@@ -5,10 +5,11 @@ import DiscobotTestSupport
 import Foundation
 import HTTPTypes
 import Testing
+import discobot_server
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct EventRoutesTests {
     private static let path = "/api/projects/local/events"
 
@@ -223,7 +224,7 @@ struct EventRoutesTests {
 
     @Test
     func `sends no comments between news`() async throws {
-        try await TestServer.with { server in
+        try await TestServer.with({ $0.keepAliveInterval = .seconds(3600) }) { server in
             let request = "GET \(Self.path) HTTP/1.1\r\nHost: localhost\r\n\r\n"
             let connections = try (0..<5).map { _ in try RawConnection(port: server.client.port) }
             defer { for connection in connections { connection.close() } }

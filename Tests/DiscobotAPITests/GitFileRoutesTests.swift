@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Git calls that read and write files.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct GitFileRoutesTests {
     @Test
     func `lists the files of a commit`() async throws {

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Git calls that compare commits and list them.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct GitLogRoutesTests {
     @Test
     func `pages the log without a gap while commits are added`() async throws {

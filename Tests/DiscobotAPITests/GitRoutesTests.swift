@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Git calls about branches, changes and commits.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct GitRoutesTests {
     /// Runs `body` with a workspace of a repository with one commit, and the path of the git calls.
     private static func with(

@@ -7,7 +7,7 @@ import discobot_server
 
 @testable import DiscobotAPI
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct HostMiddlewareTests {
     @Test(arguments: ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.1.2.3", "::1"])
     func `knows the names of this machine`(host: String) {

@@ -4,7 +4,7 @@ import DiscobotTestSupport
 import HTTPTypes
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct InfrastructureRoutesTests {
     @Test
     func `says that it is alive and ready`() async throws {

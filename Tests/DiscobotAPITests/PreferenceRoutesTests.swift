@@ -5,7 +5,7 @@ import DiscobotStore
 import DiscobotTestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct PreferenceRoutesTests {
     private static let path = "/api/preferences"
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ProjectRoutesTests {
     private static let keys: Set = ["id", "name", "slug", "createdAt", "updatedAt"]
 

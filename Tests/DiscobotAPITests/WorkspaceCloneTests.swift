@@ -9,7 +9,7 @@ import Testing
 import discobot_server
 
 /// Workspaces of remote repositories, which the server clones.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct WorkspaceCloneTests {
     private static let path = "/api/projects/local/workspaces"
 
@@ -53,7 +53,7 @@ struct WorkspaceCloneTests {
     func `clones once for ten requests at once`() async throws {
         try await TestServer.with { server in
             let client = server.client
-            let source = try await server.directory.makeLargeRepository("large", commits: 500)
+            let source = try await server.directory.makeLargeRepository("large", commits: 50)
             let created = try await client.post(Self.path, body(["path": "file://\(source)"]))
             let id = try #require(created.json["id"].string)
             let answers = try await withThrowingTaskGroup(of: TestClient.Answer.self) { group in

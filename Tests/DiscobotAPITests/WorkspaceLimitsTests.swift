@@ -4,7 +4,7 @@ import DiscobotTestSupport
 import Testing
 
 /// What the sandboxes of a workspace may use.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct WorkspaceLimitsTests {
     private static let path = "/api/projects/local/workspaces"
 

@@ -6,7 +6,7 @@ import Foundation
 import HTTPTypes
 import Testing
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct WorkspaceRoutesTests {
     private static let path = "/api/projects/local/workspaces"
     private static let keys: Set = ["id", "path", "sourceType", "provider", "network", "limits", "status", "sessions"]

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 import discobot_server
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct WorkspaceSourceRoutesTests {
     private static let project = "/api/projects/local"
 

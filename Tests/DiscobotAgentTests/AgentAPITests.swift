@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// The API of a runtime that runs as a process of its own.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentAPITests {
     /// Calls by hand, for what the client never sends; returns status and body.
     private func call(

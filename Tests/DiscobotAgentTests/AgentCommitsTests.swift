@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// The commits of a runtime's working copy, and their way onto others.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentCommitsTests {
     /// Runs scripts in the working copy of a runtime.
     private static func shell(in directory: TemporaryDirectory) -> (String) async throws -> String {

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What a runtime says that its working copy has changed.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentDiffTests {
     /// Runs a script in the working copy of a new runtime, and `body` then.
     private func with(

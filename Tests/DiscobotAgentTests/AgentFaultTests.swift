@@ -10,7 +10,7 @@ import Testing
 @testable import DiscobotAgent
 
 /// A machine that does not do what it should.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentFaultTests {
     @Test
     func `a full disk ends the turn with the reason, in order, and room makes the next one work`() async throws {

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// The files of a runtime's working copy.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentFilesTests {
     private func refusal(_ body: () async throws -> Void) async -> AgentError.Code? {
         do {
@@ -125,7 +125,7 @@ struct AgentFilesTests {
             let writing = Task {
                 while !Task.isCancelled { _ = try await runtime.client.writeFile(body, conditions: []) }
             }
-            while try !isAtWork() { await Task.yield() }
+            try await eventually(isAtWork)
             runtime.kill()
             writing.cancel()
             _ = await writing.result

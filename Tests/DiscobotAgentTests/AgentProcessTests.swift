@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct AgentProcessTests {
     private static let strays = StrayProcesses(owner: "test-\(getpid())", isAlone: false)
 
@@ -97,7 +97,7 @@ struct AgentProcessTests {
             let task = Task {
                 try await run(command(script)) { process in for try await _ in process.chunks {} }
             }
-            while !FileManager.default.fileExists(atPath: file) { await Task.yield() }
+            try await eventually { FileManager.default.fileExists(atPath: file) }
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             let text = try String(contentsOfFile: file, encoding: .utf8)

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Searching the names of a runtime's files.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentSearchTests {
     @Test
     func `files that are new, tracked or gone are known at once in a usual working copy`() async throws {

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Services of a runtime as a process.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentServicesTests {
     /// A number that no other process sleeps for.
     private func seconds() -> String { "1\(Int.random(in: 100_000...999_999))" }

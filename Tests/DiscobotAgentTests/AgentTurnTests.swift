@@ -10,7 +10,7 @@ import Testing
 @testable import DiscobotAgent
 
 /// Turns of the shell driver from end to end.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct AgentTurnTests {
     private func output(_ chunks: [Chunk]) -> JSONValue? {
         for case .toolOutputAvailable(_, let output) in chunks { return output }
@@ -138,10 +138,9 @@ struct AgentTurnTests {
         try await AgentRuntimeProcess.with { (runtime, directory) async throws in
             try await runtime.start("echo old", completion: "old")
             let old = try await runtime.lines(of: "old")
-            let script =
-                "echo $$ > \(directory.file("pid")); for i in 1 2 3; do echo $i; sleep 0.05; done; exec sleep 1000"
+            let script = "echo $$ > \(directory.file("pid")); printf '1\\n2\\n3\\n'; exec sleep 1000"
             try await runtime.start(script, completion: "c")
-            try await runtime.wait(for: 7, of: "c")
+            try await runtime.wait(for: 5, of: "c")
             runtime.kill()
             let next = try await AgentRuntimeProcess(in: directory)
             defer { next.kill() }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct CacheLinksTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct DataLockTests {
     @Test
     func `a second runtime on the same data fails, and leaves the first's turn alone`() async throws {

@@ -8,7 +8,7 @@ import Testing
 @testable import DiscobotAgent
 
 /// What the files of `.discobot/` say about themselves.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct FrontMatterTests {
     private func matter(_ text: String, isWhole: Bool = true) -> FrontMatter {
         FrontMatter(Array(text.utf8), isWhole: isWhole)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct PendingQuestionsTests {
     private static func question(_ id: String) -> PendingQuestion {
         PendingQuestion(

@@ -26,11 +26,6 @@ func processes(mentioning text: String) -> Int {
     }
 }
 
-/// Waits until a condition holds; the suite's time limit is the end of it.
-func eventually(_ condition: () async throws -> Bool) async throws {
-    while try await !condition() { try await Task.sleep(for: .milliseconds(10)) }
-}
-
 extension AgentClient {
     func service(_ id: String) async throws -> ServiceInfo {
         try #require(try await services().first { $0.id == id })

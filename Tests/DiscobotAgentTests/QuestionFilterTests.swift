@@ -50,7 +50,7 @@ struct QuestionFilterTests {
         )
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(10)))
     func `what seems to begin at each byte is gone through once`() {
         let noise = String(repeating: "\u{9D}", count: 1 << 20)
         #expect(pass(noise, pieces: 1 << 22) == noise)

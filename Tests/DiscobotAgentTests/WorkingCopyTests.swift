@@ -8,7 +8,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct WorkingCopyTests {
     private func with(
         source script: String,
@@ -64,12 +64,10 @@ struct WorkingCopyTests {
                 isAwaited: false
             )
             defer { runtime.kill() }
-            while (try? await runtime.client.health())?.connected != false {}
+            try await eventually { (try? await runtime.client.health())?.connected == false }
             #expect(try await !runtime.client.settledHealth().connected)
-            async let settled = runtime.client.settledHealth()
             try directory.write("", to: "go")
-            #expect(try await settled.connected)
-            #expect(try await runtime.client.settledHealth().connected)
+            try await eventually { try await runtime.client.settledHealth().connected }
         }
     }
 
@@ -208,7 +206,7 @@ struct WorkingCopyTests {
             let path = "\(directory.file("bin")):\(ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")"
             let first = try await AgentRuntimeProcess(in: directory, environment: ["PATH": path], isAwaited: false)
             defer { first.kill() }
-            while !directory.exists("pid"), first.isRunning { await Task.yield() }
+            try await eventually { directory.exists("pid") || !first.isRunning }
             first.kill()
             let git = try #require(
                 pid_t(try String(contentsOfFile: directory.file("pid"), encoding: .utf8).prefix { $0.isNumber })

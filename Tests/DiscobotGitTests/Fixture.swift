@@ -44,7 +44,7 @@ struct Fixture {
         return try await command.run(
             ["-c", "alias.script=!sh -ec \"$TEST_SCRIPT\" sh", "script"] + arguments,
             variables: ["TEST_SCRIPT": script, "GIT_LITERAL_PATHSPECS": "0"],
-            timeout: .seconds(100)
+            timeout: .seconds(600)
         ).line
     }
 

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotGit
 
 /// Status and diff, for every kind of change and every kind of name.
-@Suite(.timeLimit(.minutes(5))) struct GitChangesTests {
+@Suite(.timeLimit(.minutes(10))) struct GitChangesTests {
     static let oddNames = [
         "with space", "two  spaces ", "line\nbreak", "quote\"d", "it's", "tab\tbed", "ünï-文字", "pi|pe", "-leading",
         "--option", ":(glob)*", "*", "back\\slash", "\u{301}mark", "carriage\r\nreturn", "a -> b", "unit\u{1F}sep",

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(5))) struct GitCloneTests {
+@Suite(.timeLimit(.minutes(10))) struct GitCloneTests {
     @Test func `clones a file URL with progress`() async throws {
         try await Fixture.with { fixture in
             let origin = try await fixture.repository(files: ["a.txt": "one\n", "b/c.txt": "two\n"])

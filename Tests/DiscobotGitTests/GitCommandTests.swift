@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(5))) struct GitCommandTests {
+@Suite(.timeLimit(.minutes(10))) struct GitCommandTests {
     @Test func `collects output and accepts chosen exit codes`() async throws {
         try await Fixture.with { fixture in
             let command = fixture.command("home")
@@ -229,7 +229,7 @@ private struct Family {
     func waitForEnd() {
         var event = pollfd(fd: fifo, events: 0, revents: 0)
         var byte: UInt8 = 0
-        if read(fifo, &byte, 1) != 0 { _ = poll(&event, 1, 30_000) }
+        if read(fifo, &byte, 1) != 0 { _ = poll(&event, 1, 240_000) }
         #expect(read(fifo, &byte, 1) == 0)
         close(fifo)
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotGit
 
 /// Trees, files, staging, commits and their history.
-@Suite(.timeLimit(.minutes(5))) struct GitCommitsTests {
+@Suite(.timeLimit(.minutes(10))) struct GitCommitsTests {
     @Test func `lists a tree`() async throws {
         try await Fixture.with { fixture in
             let repository = try await fixture.repository(files: ["a/b/c.txt": "12345", "run": "x"])

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotGit
 
 /// The last step of commits into a workspace, and what is made of one that was killed.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct GitLandingTests {
     /// A repository at the older of two commits that differ in many ways.
     private func with(
@@ -265,7 +265,10 @@ struct GitLandingTests {
             let repository = try await fixture.repository("repo", files: ["own": "1\n"])
             let from = try await repository.git("rev-parse", "HEAD")
             try await fixture.shell(
-                "cd repo; for i in $(seq 2000); do seq 50 > f$i; done; echo 2 > own; git add .; git commit -qm two"
+                """
+                cd repo; awk 'BEGIN { for (i = 1; i <= 2000; i++) { f = "f" i; for (j = 0; j < 50; j++) print j > f; close(f) } }'
+                echo 2 > own; git add .; git commit -qm two
+                """
             )
             let step = GitLanding.Step(from: from, to: try await repository.git("rev-parse", "HEAD"))
             _ = try await repository.git("reset", "--quiet", "--hard", from)

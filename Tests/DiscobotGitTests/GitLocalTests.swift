@@ -5,7 +5,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(5))) struct GitLocalTests {
+@Suite(.timeLimit(.minutes(10))) struct GitLocalTests {
     @Test(arguments: ["new", "empty"])
     func `makes a repository of a missing or empty directory`(name: String) async throws {
         try await Fixture.with(identity: false) { fixture in

@@ -6,7 +6,7 @@ import Testing
 @testable import DiscobotGit
 
 /// Commits from elsewhere: checked, and moved onto others.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct GitQuarantineTests {
     /// A workspace with some files, and a session that has cloned it.
     private func with(

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(5))) struct GitRepositoryTests {
+@Suite(.timeLimit(.minutes(10))) struct GitRepositoryTests {
     @Test func `opens working trees, bare repositories, worktrees and submodules`() async throws {
         try await Fixture.with { fixture in
             let repository = try await fixture.repository()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotGit
 
-@Suite(.timeLimit(.minutes(5))) struct WorkingDirectoryEntriesTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkingDirectoryEntriesTests {
     private static func inTree(_ body: (Fixture, WorkingDirectory) async throws -> Void) async throws {
         try await Fixture.with { fixture in
             try fixture.write("secret", to: "outside/file")

@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotSandbox
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct LifeLineTests {
     /// A pipe that is held for writing.
     private static func hold(_ path: String) throws -> CInt {
@@ -29,7 +29,7 @@ struct LifeLineTests {
             #expect(try await !line.hasEnded(within: .milliseconds(1)))
             close(writer)
             // A process that another test is just starting may still have it.
-            #expect(try await line.hasEnded(within: .seconds(60)))
+            #expect(try await line.hasEnded(within: .seconds(240)))
             #expect(try !line.isHeld)
             #expect(try line.watch {} == nil)
         }
@@ -73,7 +73,7 @@ struct LifeLineTests {
                 }
                 try await group.waitForAll()
             }
-            let deadline = ContinuousClock.now + .seconds(60)
+            let deadline = ContinuousClock.now + .seconds(240)
             while ContinuousClock.now < deadline, try openFiles(below: directory.path) > 0 {
                 try await Task.sleep(for: .milliseconds(5))
             }

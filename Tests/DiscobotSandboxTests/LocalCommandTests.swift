@@ -6,7 +6,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// Small programs of the system.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct LocalCommandTests {
     @Test
     func `a program that does not read what it is told does no harm`() async throws {

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What programs in a local sandbox cannot do.
-@Suite(.timeLimit(.minutes(5)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct LocalIsolationTests {
     static let isolated: [ProviderKind] = [.isolated, .isolatedWithInternet]
 

@@ -7,15 +7,16 @@ import Foundation
 import Testing
 
 /// What becomes of local sandboxes when something else ends, or has ended.
-@Suite(.timeLimit(.minutes(5)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct LocalLifeTests {
     private func with(
         _ kind: ProviderKind,
         script: String = ProviderKind.service,
+        configure: (inout LocalSandboxProvider.Configuration) -> Void = { _ in },
         _ body: (LocalSandboxProvider, ID<Session>, TemporaryDirectory) async throws -> Void
     ) async throws {
         try await TemporaryDirectory.with { directory in
-            let provider = kind.local(directory, script: script)
+            let provider = kind.local(directory, script: script, configure: configure)
             let id = ID<Session>.random()
             try await provider.create(try kind.specification(id, directory))
             let result: Result<Void, any Error>
@@ -104,7 +105,9 @@ struct LocalLifeTests {
 
     @Test(arguments: ProviderKind.local)
     func `a runtime is asked to end before it is made to`(kind: ProviderKind) async throws {
-        try await with(kind) { provider, id, directory in
+        try await with(kind) {
+            $0.endPatience = .seconds(60)
+        } _: { provider, id, directory in
             try await provider.start(id)
             let life = directory.file("sandboxes/sessions/\(id)/data/life")
             try await eventually { FileManager.default.fileExists(atPath: life) }
@@ -133,7 +136,9 @@ struct LocalLifeTests {
             cd "$DISCOBOT_DATA_DIR"; trap 'echo >asked; sleep 0.5; echo >ended; exit 0' TERM
             echo >began; while :; do sleep 1000 & wait $!; done
             """
-        try await with(kind, script: script) { provider, id, directory in
+        try await with(kind, script: script) {
+            $0.endPatience = .seconds(60)
+        } _: { provider, id, directory in
             try await provider.start(id)
             let data = directory.file("sandboxes/sessions/\(id)/data")
             try await eventually { FileManager.default.fileExists(atPath: data + "/began") }
@@ -249,9 +254,4 @@ struct LocalLifeTests {
             #expect(rmdir(URL(filePath: path).deletingLastPathComponent().path) == 0)
         }
     }
-}
-
-/// Waits for what nobody tells; the suite's time limit ends it.
-func eventually(_ condition: () -> Bool) async throws {
-    while !condition() { try await Task.sleep(for: .milliseconds(2)) }
 }

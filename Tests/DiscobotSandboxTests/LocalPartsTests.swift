@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// What local sandboxes are made of, as values.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct LocalPartsTests {
     @Test
     func `a number that is cut in two is no process`() {

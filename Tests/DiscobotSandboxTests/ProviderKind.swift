@@ -53,7 +53,11 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         return DockerSandboxProvider(configuration, logger: logger)
     }
 
-    func local(_ directory: TemporaryDirectory, script: String = service) -> LocalSandboxProvider {
+    func local(
+        _ directory: TemporaryDirectory,
+        script: String = service,
+        configure: (inout LocalSandboxProvider.Configuration) -> Void = { _ in }
+    ) -> LocalSandboxProvider {
         var configuration = LocalSandboxProvider.Configuration(
             root: directory.file("sandboxes"),
             agentBinary: "/usr/bin/true",
@@ -62,6 +66,7 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
         )
         configuration.isIsolated = self != .plain
         configuration.command = ["/bin/sh", "-c", script]
+        configure(&configuration)
         return LocalSandboxProvider(configuration)
     }
 
@@ -86,6 +91,20 @@ enum ProviderKind: String, CaseIterable, CustomTestStringConvertible {
     }
 }
 
+extension SandboxProvider {
+    /// What keeps it from making sandboxes. One that is too busy to tell in time is asked again.
+    func problem(
+        until isExpected: (ProviderState.Problem?) -> Bool = { $0 == nil }
+    ) async -> ProviderState.Problem? {
+        var problem = await state().problem
+        for _ in 0..<30 where !isExpected(problem) {
+            try? await Task.sleep(for: .milliseconds(100))
+            problem = await state().problem
+        }
+        return problem
+    }
+}
+
 /// What is left of a test's sandboxes on this machine.
 enum Leftovers {
     /// The processes whose arguments or environment have `text`.
@@ -102,7 +121,7 @@ enum Leftovers {
 
     /// Waits until there are none; what a killed launcher leaves to the kernel goes without a word.
     static func areGone(_ text: String) async throws -> Bool {
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(240)
         while ContinuousClock.now < deadline {
             if processes(text).isEmpty { return true }
             try await Task.sleep(for: .milliseconds(5))

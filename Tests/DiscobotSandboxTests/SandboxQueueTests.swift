@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// Who waits for whom.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct SandboxQueueTests {
     private struct Failed: Error {}
 

@@ -9,7 +9,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// What programs of a sandbox may do to the socket of its runtime.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct SandboxSocketTests {
     private func with(_ body: (SandboxSocket, TemporaryDirectory) async throws -> Void) async throws {
         try await TemporaryDirectory.with { directory in

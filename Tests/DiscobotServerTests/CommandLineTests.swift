@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// The built executable, as it is typed.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct CommandLineTests {
     private func run(
         _ arguments: String...,

@@ -8,7 +8,7 @@ import Testing
 import discobot_server
 
 /// Starting, stopping and running into trouble, as a process.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct LifecycleTests {
     @Test
     func `SIGTERM ends open streams and the process with code 0`() async throws {
@@ -71,7 +71,7 @@ struct LifecycleTests {
         try await TemporaryDirectory.with { directory in
             let squatter = try ListeningSocket()
             async let server = ServerProcess(in: directory, port: squatter.port)
-            while !directory.log.contains("the port is in use; waiting for it") { await Task.yield() }
+            try await eventually { directory.log.contains("the port is in use; waiting for it") }
             squatter.close()
             #expect(try await server.client.get("/health").status == 200)
             #expect(try await server.terminate() == 0)

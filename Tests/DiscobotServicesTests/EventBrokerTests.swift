@@ -11,7 +11,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct EventBrokerTests {
     private static let project: ID<Project> = "p"
 

@@ -12,7 +12,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ImagePullTests {
     @Test
     func `an image that is missing is pulled, and its progress is told`() async throws {

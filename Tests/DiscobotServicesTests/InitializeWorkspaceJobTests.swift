@@ -7,7 +7,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct InitializeWorkspaceJobTests {
     /// What prepares a directory below `$0`, the directory's name, and words of the reason.
     private static let faults = [

@@ -8,7 +8,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct JobDispatcherTests {
     private struct Broken: Error {}
 

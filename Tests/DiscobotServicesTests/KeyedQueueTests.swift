@@ -5,7 +5,7 @@ import Testing
 
 @testable import DiscobotServices
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct KeyedQueueTests {
     @Test
     func `bodies of one key never overlap and all run`() async throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotStore
 
 /// What every database engine must do alike.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct DatabaseConformanceTests {
     private static let table: SQL =
         "CREATE TABLE things (id TEXT PRIMARY KEY, amount BIGINT CHECK (amount > 0), note TEXT, UNIQUE (note))"

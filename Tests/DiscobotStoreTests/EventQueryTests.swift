@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct EventQueryTests {
     private func withProject(
         _ backend: StoreBackend,

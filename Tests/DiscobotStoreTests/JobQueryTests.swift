@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct JobQueryTests {
     private static let kind: Job.Kind = "test"
 

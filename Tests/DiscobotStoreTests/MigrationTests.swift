@@ -6,7 +6,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct MigrationTests {
     @Test
     func `names are unique and in order`() {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import DiscobotStore
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct SQLiteDatabaseTests {
     @Test
     func `a file that is no database is refused and left as it is`() async throws {

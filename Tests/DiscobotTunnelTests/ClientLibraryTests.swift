@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 /// A real client library against the server's WebSockets.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ClientLibraryTests {
     @Test
     func `the library websockets has nothing to complain about`() async throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotTunnel
 
 /// Connections that wait for their next use.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct IdleTunnelsTests {
     private let loop = NIOAsyncTestingEventLoop()
 

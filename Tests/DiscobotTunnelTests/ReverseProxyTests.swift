@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Services that take their time, and servers and clients that go meanwhile.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ReverseProxyTests {
     private static let minute = 60_000
 
@@ -38,7 +38,7 @@ struct ReverseProxyTests {
             #expect(await client.readHead().hasPrefix("HTTP/1.1 502"))
             let message = "the service does not answer in time"
             #expect(await client.read(count: message.utf8.count) == Array(message.utf8))
-            #expect(await peer.ends(within: 60_000))
+            #expect(await peer.ends(within: 240_000))
         }
     }
 
@@ -53,7 +53,7 @@ struct ReverseProxyTests {
                 hasBegun.withLock { $0 = true }
                 let body = await client.readBytesToEnd()
                 #expect(body == Array("half ".utf8))
-                #expect(await peer.ends(within: 60_000))
+                #expect(await peer.ends(within: 240_000))
             }
             if hasBegun.withLock({ $0 }) { return }
         }
@@ -81,7 +81,7 @@ struct ReverseProxyTests {
             _ = await client.readHead()
             await server.stop()
             #expect(await client.readBytesToEnd() != nil)
-            #expect(await peer.ends(within: 60_000))
+            #expect(await peer.ends(within: 240_000))
         }
     }
 
@@ -89,7 +89,7 @@ struct ReverseProxyTests {
     func `a service is told when its client goes`() async throws {
         try await with(patience: Self.minute) { _, client, peer in
             client.finish()
-            #expect(await peer.ends(within: 60_000))
+            #expect(await peer.ends(within: 240_000))
         }
     }
 
@@ -115,7 +115,7 @@ struct ReverseProxyTests {
             #expect(answers.hasPrefix("HTTP/1.1 \(status)"), "\(answers)")
             #expect(answers.components(separatedBy: "HTTP/1.1 200").count == (status == "200" ? 4 : 3), "\(answers)")
             #expect(answers.hasSuffix("plain"))
-            #expect(await peer.ends(within: 60_000))
+            #expect(await peer.ends(within: 240_000))
         }
     }
 
@@ -127,7 +127,7 @@ struct ReverseProxyTests {
             client.finish()
             // The service keeps its side open.
             #expect(await client.readBytesToEnd() == [])
-            #expect(await peer.ends(within: 60_000))
+            #expect(await peer.ends(within: 240_000))
         }
     }
 }

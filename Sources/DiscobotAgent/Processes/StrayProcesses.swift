@@ -81,15 +81,20 @@ package final class StrayProcesses: Sendable {
             .map(\.pid)
     }
 
-    /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up a second later, on
-    /// processes of another user for instance.
+    /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up five seconds after the first
+    /// kill, on processes of another user for instance.
     package func end(by deadline: ContinuousClock.Instant) async {
         var strays = sweep()
         for stray in strays { kill(stray, SIGTERM) }
+        var firstKill: ContinuousClock.Instant?
         while !strays.isEmpty {
             let now = ContinuousClock.now
-            guard now < deadline + .seconds(1) else { return }
-            if now >= deadline { for stray in strays { kill(stray, SIGKILL) } }
+            if now >= deadline {
+                let begun = firstKill ?? now
+                guard now < begun + .seconds(5) else { return }
+                firstKill = begun
+                for stray in strays { kill(stray, SIGKILL) }
+            }
             try? await Task.sleep(for: .milliseconds(5))
             strays = sweep()
         }
@@ -103,14 +108,20 @@ package final class StrayProcesses: Sendable {
         for child in zombies { reap(child) }
     }
 
-    /// Kills what a runtime of the same data directory has left behind when it was killed itself.
-    package func endPredecessors() {
+    /// Kills what a runtime of the same data directory has left behind when it was killed itself, and returns when it is
+    /// gone. Gives up after ten seconds.
+    package func endPredecessors() async {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while case let left = predecessors, !left.isEmpty, .now < deadline {
+            for process in left { kill(process, SIGKILL) }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    private var predecessors: [pid_t] {
         let own = getpid()
-        for entry in ProcessTable.now().entries where entry.pid != own {
-            guard let mark = ProcessTable.variable(Self.variable, of: entry.pid), mark.hasPrefix(owner + ":") else {
-                continue
-            }
-            kill(entry.pid, SIGKILL)
+        return ProcessTable.now().entries.map(\.pid).filter { pid in
+            pid != own && ProcessTable.variable(Self.variable, of: pid)?.hasPrefix(owner + ":") == true
         }
     }
 

@@ -51,12 +51,12 @@ package struct AgentClient: Sendable {
     }
 
     package func health() async throws -> AgentHealth {
-        try await call(.GET, "/health", timeout: .seconds(5))
+        try await call(.GET, "/health", timeout: .seconds(15))
     }
 
     /// The health as soon as the preparation of the working copy has ended or failed, after a few seconds at the latest.
     package func settledHealth() async throws -> AgentHealth {
-        try await call(.GET, "/health?wait=5", timeout: .seconds(10))
+        try await call(.GET, "/health?wait=5", timeout: .seconds(20))
     }
 
     /// Starts a completion; one that is known by its id goes on or stays ended.

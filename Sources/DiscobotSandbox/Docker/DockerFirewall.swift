@@ -97,7 +97,7 @@ actor DockerFirewall {
         for (program, table, chain, rule) in rules(isPodman: isPodman) {
             func run(_ verb: String) async throws -> Bool {
                 let command = prefix + [program, "-w", "-t", table, verb, chain] + rule
-                return try await LocalCommand.output(command[0], Array(command.dropFirst()), within: .seconds(10))
+                return try await LocalCommand.output(command[0], Array(command.dropFirst()), within: .seconds(60))
                     != nil
             }
             if try await run("-C") { continue }

@@ -20,9 +20,7 @@ struct DockerImages: Sendable {
     var problem: ProviderState.Problem? {
         get async throws {
             guard let reference = ImageReference(configuration.image) else { return Self.badName(configuration.image) }
-            // Whoever wants to know the provider's state does not wait long.
-            let image = try await client.image(reference.lookup, within: .seconds(5))
-            return image == nil ? Self.missing(reference) : nil
+            return try await client.image(reference.lookup) == nil ? Self.missing(reference) : nil
         }
     }
 

@@ -18,11 +18,16 @@ extension DockerSandboxProvider: SandboxEngine {
 
     /// A machine that has started again has lost the rules, and keeps the networks.
     private func renewFirewall() async {
-        guard let server = try? server.knownID(files),
-            let networks = try? await client.networks(labels: [DockerLabel.of(server)]),
-            let engine = try? await client.info()
-        else { return }
-        await firewall.renew(networks.map { DockerName.bridge($0.name) }, isPodman: engine.isPodman)
+        guard let server = try? server.knownID(files) else { return }
+        // An engine that has just come may be too busy to tell.
+        for _ in 0..<5 {
+            if let networks = try? await client.networks(labels: [DockerLabel.of(server)]),
+                let engine = try? await client.info()
+            {
+                return await firewall.renew(networks.map { DockerName.bridge($0.name) }, isPodman: engine.isPodman)
+            }
+            try? await Task.sleep(for: .seconds(1))
+        }
     }
 
     package func removeLeftovers(_ owners: SandboxOwners) async throws {

@@ -9,7 +9,7 @@ import Glibc
 /// machines, remote engines, other kernels and other users all look alike from here.
 extension DockerSandboxProvider {
     /// How long a runtime may take to serve.
-    private static let probePatience: Duration = .seconds(20)
+    private static let probePatience: Duration = .seconds(60)
     /// How long whoever asks for the provider's state waits for that.
     private static let statePatience: Duration = .seconds(4)
 
@@ -129,6 +129,7 @@ extension DockerSandboxProvider {
         _ secret: AgentSecret
     ) async throws -> Failure? {
         let start = ContinuousClock.now
+        var vainCalls = 0
         while case let waited = start.duration(to: .now), waited < Self.probePatience {
             guard let container = try await client.container(name) else {
                 return Failure(reason: "somebody has removed it")
@@ -139,13 +140,14 @@ extension DockerSandboxProvider {
                 let isOfImage = container.state.exitCode == 127 || log.contains("GLIBC")
                 return Failure(reason: container.failure(log: log), isOfImage: isOfImage)
             }
-            // In this order: who says that it serves can be reached, or never.
+            // In this order: who says that it serves can be reached, or never; unless the machine is too busy.
             let hasBegun = (try? await client.logs(name, lines: 50))?.contains("listening on") == true
             if let endpoint = endpoint(of: passage, container) {
                 let agent = AgentClient(endpoint: endpoint, secret: secret)
                 if (try? await agent.health()) != nil { return nil }
             }
-            if hasBegun { break }
+            if hasBegun { vainCalls += 1 }
+            if vainCalls == 3 { break }
             try await Task.sleep(for: .milliseconds(20))
         }
         return Failure(reason: "its \(passage.rawValue) does not answer")

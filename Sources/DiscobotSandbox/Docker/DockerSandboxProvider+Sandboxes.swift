@@ -84,7 +84,7 @@ extension DockerSandboxProvider {
 
     /// Podman may still be at a container whose removal it has told.
     private func remove(_ volume: DockerVolume, of id: ID<Session>) async throws {
-        let deadline = ContinuousClock.now + .seconds(5)
+        let deadline = ContinuousClock.now + .seconds(30)
         while true {
             do {
                 return try await client.removeVolume(volume.name)

@@ -106,7 +106,7 @@ package struct DockerSandboxProvider: SandboxProvider {
     private func engineState() async -> ProviderState {
         do {
             // The engine may have come since, in another version.
-            try await client.negotiate()
+            try await client.negotiate(within: .seconds(5))
             let version = try await client.engineVersion()
             return ProviderState(version: version, problem: try await engineProblem)
         } catch {
@@ -149,7 +149,7 @@ extension DockerClient {
                 case version = "Version"
             }
         }
-        let answer: Answer = try await value(.GET, "/version", within: .seconds(5))
+        let answer: Answer = try await value(.GET, "/version", within: .seconds(10))
         forgetInfo(unlessOf: answer.version)
         return answer.version
     }

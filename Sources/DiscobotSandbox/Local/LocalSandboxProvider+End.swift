@@ -5,8 +5,8 @@ import FoundationEssentials
 import Glibc
 
 extension LocalSandboxProvider {
-    /// How long the runtime may take to end in order.
-    private static let patience: Duration = .seconds(5)
+    /// How long the kernel may take to end what was killed, on a machine that is busy.
+    private static let killPatience: Duration = .seconds(30)
 
     /// Ends everything that lives of a sandbox; returns when it is gone. Throws `SandboxError` when that does not succeed.
     func end(_ session: LocalSessionFiles) async throws {
@@ -22,10 +22,11 @@ extension LocalSandboxProvider {
             let launchers = try Self.launchers(session)
             for launcher in launchers { kill(launcher, SIGTERM) }
             // Without one there is nobody to ask; but it may just have ended by itself.
-            if try await !lifeLine.hasEnded(within: launchers.isEmpty ? .milliseconds(200) : Self.patience) {
+            if try await !lifeLine.hasEnded(within: launchers.isEmpty ? .milliseconds(200) : configuration.endPatience)
+            {
                 // Whoever holds the pipe is in such a group, so its number cannot belong to others.
                 for group in try Self.groups(session) { kill(-group, SIGKILL) }
-                if try await !lifeLine.hasEnded(within: Self.patience) { throw Self.cannotBeEnded }
+                if try await !lifeLine.hasEnded(within: Self.killPatience) { throw Self.cannotBeEnded }
             }
         }
         if !configuration.isIsolated { try await Self.killStrays(of: session) }
@@ -70,7 +71,7 @@ extension LocalSandboxProvider {
 
     /// When the pipe is let go, the kernel still has the last processes to end, which it does not tell.
     private func waitUntilGone(_ first: pid_t?, _ session: LocalSessionFiles) async throws {
-        let deadline = ContinuousClock.now + Self.patience
+        let deadline = ContinuousClock.now + Self.killPatience
         while true {
             let lives = try first.map { try Self.isEndingBubblewrap($0) } ?? false
             if !lives, ControlGroups.remove(session.groupName) { return }
@@ -94,7 +95,7 @@ extension LocalSandboxProvider {
 
     /// Without a sandbox, programs that began a session of their own are known by the environment that they inherited.
     private static func killStrays(of session: LocalSessionFiles) async throws {
-        let deadline = ContinuousClock.now + patience
+        let deadline = ContinuousClock.now + killPatience
         // One that starts another may do so before its turn comes, and one that is just becoming another program has no
         // environment for a moment. So one look that finds nothing is not enough.
         var emptyLooks = 0

@@ -6,7 +6,7 @@ import Glibc
 
 extension LocalSandboxProvider {
     /// How long until the runtime begins.
-    private static let patience: Duration = .seconds(30)
+    private static let patience: Duration = .seconds(60)
 
     package func start(_ id: ID<Session>) async throws {
         guard let session = files.session(id) else { throw Self.unknown }

@@ -24,6 +24,8 @@ package struct LocalSandboxProvider: SandboxProvider {
         package var searchPath: String
         /// Runs in place of the runtime; for tests.
         package var command: [String]?
+        /// How long the runtime may take to end in order.
+        package var endPatience: Duration = .seconds(5)
 
         package init(root: String, agentBinary: String, home: String, searchPath: String) {
             self.root = root

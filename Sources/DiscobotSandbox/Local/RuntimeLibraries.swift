@@ -22,7 +22,7 @@ final class RuntimeLibraries: Sendable {
     private func all(of binary: String) async throws -> [String] {
         if let known = known.withLock({ $0 }), known.binary == binary { return known.files }
         // None of a static binary; and a machine that is too busy to tell is asked again.
-        guard let output = try await LocalCommand.output("ldd", [binary], within: .seconds(10)) else { return [] }
+        guard let output = try await LocalCommand.output("ldd", [binary], within: .seconds(60)) else { return [] }
         let files = Self.all(ldd: output)
         known.withLock { $0 = (binary, files) }
         return files

@@ -27,12 +27,14 @@ struct ClaudeCodeBench: Sendable {
                     )
                 }
                 let strays = StrayProcesses(owner: directory.path, isAlone: false)
+                var limits = ClaudeCodeDriver.Limits()
+                limits.interrupt = .seconds(60)
                 try await body(
                     ClaudeCodeBench(
                         api: api,
                         directory: directory,
                         environment: try TestAgents.claudeCodeEnvironment(api, home: directory.file("home")),
-                        driver: ClaudeCodeDriver(strays: strays)
+                        driver: ClaudeCodeDriver(strays: strays, limits: limits)
                     )
                 )
             }

@@ -8,7 +8,7 @@ import Foundation
 import Testing
 
 /// What goes wrong, with the real program, or a script in its place that goes wrong at will.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct ClaudeCodeFailureTests {
     @Test func `a refused key ends the turn`() async throws {
         try await ClaudeCodeBench.with { bench in
@@ -98,7 +98,7 @@ struct ClaudeCodeFailureTests {
                 )
             }
             for await _ in begun { break }
-            while !bench.directory.exists("work/started") { await Task.yield() }
+            try await eventually { bench.directory.exists("work/started") }
             cancelled.cancel()
             let turn = try await cancelled.value
             #expect(turn.isCancelled)

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// A script in the place of the program, for output that the real one only writes when something is wrong.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ClaudeCodeOutputTests {
     private func turn(
         _ script: String,
@@ -95,7 +95,7 @@ struct ClaudeCodeOutputTests {
             \#(Self.result)
             """#
         let answers: @Sendable (ClaudeCodeBench) async -> [String: String] = { bench in
-            while !bench.directory.exists("work/first") { await Task.yield() }
+            try? await eventually { bench.directory.exists("work/first") }
             return ["Which?": "This"]
         }
         try await turn(script, answers: answers) { record, bench in

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Permissions and questions, with the real program.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct ClaudeCodeQuestionTests {
     @Test func `a tool waits for the user's permission`() async throws {
         try await ClaudeCodeBench.with { bench in

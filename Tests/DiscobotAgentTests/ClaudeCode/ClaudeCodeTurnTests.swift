@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// The driver with the real program.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(10)))
 struct ClaudeCodeTurnTests {
     @Test func `thinking and text come as parts`() async throws {
         try await ClaudeCodeBench.with { bench in

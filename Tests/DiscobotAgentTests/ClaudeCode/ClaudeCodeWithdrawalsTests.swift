@@ -4,7 +4,7 @@ import Testing
 
 @testable import DiscobotAgent
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct ClaudeCodeWithdrawalsTests {
     @Test
     func `a request goes on until it is withdrawn`() async throws {

@@ -10,7 +10,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// Odd answers, which no real engine gives at will.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct DockerClientTests {
     private func with(
         _ answer: @escaping @Sendable (String) -> StubDockerEngine.Answer,

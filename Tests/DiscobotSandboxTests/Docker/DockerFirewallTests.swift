@@ -9,7 +9,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// What sandboxes with a network reach of the machine that the engine runs on.
-@Suite(.timeLimit(.minutes(5)), .serialized)
+@Suite(.timeLimit(.minutes(10)), .serialized)
 struct DockerFirewallTests {
     /// A machine behind the engine's, with an address of the internet and the one of clouds' metadata, each of which has
     /// something on port 9418, as has the engine's machine. Prints what is to be ended.

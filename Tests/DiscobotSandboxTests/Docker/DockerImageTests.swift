@@ -10,7 +10,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// The image of the sandboxes as something that is fetched in the background.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct DockerImageTests {
     private func with(
         _ image: String,

@@ -7,7 +7,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// What engines say of themselves, and what follows from it.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct DockerInfoTests {
     private func info(_ json: String) throws -> DockerInfo {
         try JSONDecoder().decode(DockerInfo.self, from: Data(json.utf8))

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What programs in a container cannot do, and what they find.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerIsolationTests {
     private static let kinds: [DockerEngine.Kind] = [.docker, .podman]
 

@@ -9,7 +9,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// What is removed, and what is not, besides the sandboxes themselves.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerLeftoverTests {
     /// Makes a volume as this provider's server would.
     private func makeVolume(_ name: String, _ labels: [String], _ fixture: DockerFixture) async throws {
@@ -122,7 +122,7 @@ struct DockerLeftoverTests {
                 await #expect(throws: CancellationError.self) { try await task.value }
                 let name = "discobot-look-\(try await fixture.server)"
                 // What has begun goes on to its end; nobody looks into another one meanwhile, which would remove it as well.
-                let deadline = ContinuousClock.now + .seconds(60)
+                let deadline = ContinuousClock.now + .seconds(240)
                 while ContinuousClock.now < deadline, try await names(fixture, "ps").contains(name) {
                     try await Task.sleep(for: .milliseconds(20))
                 }

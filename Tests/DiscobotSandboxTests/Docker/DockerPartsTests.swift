@@ -241,7 +241,7 @@ struct DockerPartsTests {
         }
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(10)))
     func `another passage than the usual one is tried again later`() async throws {
         try await TemporaryDirectory.with { directory in
             let passages = DockerPassages(path: directory.file("passage"), lifetime: .zero)

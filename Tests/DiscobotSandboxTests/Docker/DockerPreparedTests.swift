@@ -8,7 +8,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// The images that sandboxes are made of.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerPreparedTests {
     private static let kinds: [DockerEngine.Kind] = [.docker, .podman]
 

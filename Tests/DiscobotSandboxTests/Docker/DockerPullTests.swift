@@ -10,7 +10,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// Pulls that many wait for, and those that fail.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct DockerPullTests {
     private static let absent = StubDockerEngine.Answer.json(404, #"{"message":"none"}"#)
 

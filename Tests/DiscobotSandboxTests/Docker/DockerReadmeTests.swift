@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// What the README tells of containers is what the engine tells.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct DockerReadmeTests {
     /// A line of the README's table.
     private struct Row {

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// Images that real engines get from a real registry.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerRegistryTests {
     /// Podman has to be told that it needs no certificate.
     private static let openPodman = #"""

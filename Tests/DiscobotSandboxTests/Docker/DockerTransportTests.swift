@@ -10,7 +10,7 @@ import Testing
 @testable import DiscobotSandbox
 
 /// Engines that are reached over TCP, with and without TLS.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct DockerTransportTests {
     /// Answers whatever it is asked as an engine answers `/_ping`.
     private final class Pong: ChannelInboundHandler {

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Answers that somebody ends.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct ChatEndTests {
     @Test(arguments: SessionProvider.allCases)
     func `a turn that is cancelled while it streams ends, with all that it ran`(provider: SessionProvider) async throws
@@ -15,7 +15,7 @@ struct ChatEndTests {
         try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             let progress = Progress()
-            let script = "(setsid sleep 1000 &); trap '' TERM; " + ChatFixture.numbers(1000)
+            let script = "(setsid sleep 1000 &); trap '' TERM; " + ChatFixture.numbers(1000, pause: 100)
             async let answer = fixture.talk(script, in: session, progress: progress)
             await progress.reach(20)
             let cancelled = try await fixture.client.post("\(ChatFixture.chat)/\(session)/cancel", "{}")
@@ -106,7 +106,7 @@ struct ChatEndTests {
         try await ChatFixture.with(.init(provider: provider)) { fixture in
             let session = fixture.newSession()
             let progress = Progress()
-            let body = fixture.message(ChatFixture.numbers(1000), in: session)
+            let body = fixture.message(ChatFixture.numbers(1000, pause: 100), in: session)
             async let answer = fixture.client.chat(body) { part in
                 progress.step(part.frames.last)
                 return false
@@ -121,7 +121,7 @@ struct ChatEndTests {
             #expect(end.isDone)
             #expect(!end.text.isEmpty && ChatFixture.printed(1000).hasPrefix(end.text))
             #expect(try await fixture.client.resume(session, after: end.lastID).status == 204)
-            try await fixture.eventually { !fixture.directory.exists("\(fixture.sandboxes)/sessions/\(session)") }
+            try await eventually { !fixture.directory.exists("\(fixture.sandboxes)/sessions/\(session)") }
         }
     }
 }
@@ -172,7 +172,7 @@ enum SlowSandbox {
     }
 
     static func waitUntilAsked(_ fixture: ChatFixture) async throws {
-        try await fixture.eventually { fixture.directory.exists("asked") }
+        try await eventually { fixture.directory.exists("asked") }
     }
 
     static func release(_ fixture: ChatFixture) throws {
@@ -190,10 +190,5 @@ extension ChatFixture {
             let files = directory.file("\(sandboxes)/sessions/\(session)/data/workspace")
             try await Shell.run(#"cd "$0"; eval "$1""#, files, script)
         }
-    }
-
-    /// Waits for what nobody tells; the suite's time limit ends it.
-    func eventually(_ condition: () async throws -> Bool) async throws {
-        while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
     }
 }

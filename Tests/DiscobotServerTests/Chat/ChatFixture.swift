@@ -58,6 +58,8 @@ final class ChatFixture: Sendable {
             }
             setting.environment.merge(try await prepare(directory)) { $1 }
             let fixture = try await ChatFixture(directory, setting)
+            // One that ran out of time does not get to its end.
+            defer { fixture.server.kill() }
             let result: Result<Void, any Error>
             do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
             try await fixture.end()
@@ -134,7 +136,7 @@ final class ChatFixture: Sendable {
         }
         // Those of a removed workspace are removed by jobs that nobody sees.
         let sessions = sandboxes + "/sessions"
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(240)
         while ContinuousClock.now < deadline, directory.exists(sessions), try directory.contents(sessions) != [] {
             try await Task.sleep(for: .milliseconds(10))
         }

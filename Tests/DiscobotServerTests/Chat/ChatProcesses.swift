@@ -90,7 +90,7 @@ extension ChatFixture {
 
     /// Checks that no process, file, control group, container or volume of a sandbox is left.
     func expectNothingLeft() async throws {
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(240)
         // What was killed goes without a word.
         while ContinuousClock.now < deadline, !leftProcesses.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
         #expect(leftProcesses.map(\.description) == [])

@@ -7,7 +7,7 @@ import Foundation
 import Testing
 
 /// Sandboxes that outlive what uses them, or cannot be had.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct ChatSandboxTests {
     @Test(arguments: SessionProvider.allCases)
     func `an idle sandbox is stopped, and the next message starts it with its files`(provider: SessionProvider)
@@ -25,7 +25,7 @@ struct ChatSandboxTests {
             #expect(busy.types.last == "finish")
             for _ in 0..<2 {
                 try await fixture.client.session(session, becoming: ["stopped"])
-                try await fixture.eventually { !SeenProcess.all.contains { $0.isOf(session: session) } }
+                try await eventually { !SeenProcess.all.contains { $0.isOf(session: session) } }
                 #expect(try await fixture.messages(of: session).first?["role"].string == "user")
                 #expect(try await fixture.talk("cat file", in: session).text == "kept\n")
             }
@@ -58,7 +58,7 @@ struct ChatSandboxTests {
             try await Self.deleteRow(of: orphan, fixture)
             #expect(SeenProcess.all.contains { $0.isOf(session: orphan) })
             try await fixture.startServer()
-            try await fixture.eventually {
+            try await eventually {
                 !SeenProcess.all.contains { $0.isOf(session: orphan) }
                     && !fixture.directory.exists("\(fixture.sandboxes)/sessions/\(orphan)")
             }
@@ -84,7 +84,7 @@ struct ChatSandboxTests {
             for _ in 0..<cycles { try await fixture.makeAndRemoveSession() }
             #expect(try await fixture.belongings() == before)
             // Those of connections to sandboxes that have gone are closed when that is noticed.
-            try await fixture.eventually { try fixture.serverDescriptors() < descriptors + cycles }
+            try await eventually { try fixture.serverDescriptors() < descriptors + cycles }
         }
     }
 

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// A server that is killed while commits are on their way.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct CommitCrashTests {
     /// Of the git process that the job runs when the server is killed.
     enum Step: String, CaseIterable {
@@ -92,7 +92,7 @@ struct CommitCrashTests {
             )
             #expect(try await fixture.client.post("/api/projects/local/sessions/\(session)/commit", "").status == 200)
             let files = "/api/projects/local/sessions/\(session)/files"
-            try await fixture.eventually {
+            try await eventually {
                 try await fixture.client.get("\(files)/read?path=begun").status == 200
             }
             #expect(

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Commits that there is no room for.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct CommitDiskTests {
     private static let commitLarge =
         "head -c 3000000 /dev/urandom > big; git add big; git -c user.name=A -c user.email=a@x commit -qm big"

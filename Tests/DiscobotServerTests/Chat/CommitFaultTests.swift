@@ -8,7 +8,7 @@ import HTTPTypes
 import Testing
 
 /// Commits whose last step can be neither finished nor undone for a while, and others who change the workspace.
-@Suite(.timeLimit(.minutes(10)))
+@Suite(.timeLimit(.minutes(20)))
 struct CommitFaultTests {
     /// The workspace's git cannot write this file as long as something is broken.
     private static let prepare = """
@@ -29,7 +29,7 @@ struct CommitFaultTests {
             let before = try await fixture.git(Self.look)
             try fixture.directory.write("", to: "broken")
             #expect(try await fixture.client.post("/api/projects/local/sessions/\(session)/commit", "").status == 200)
-            try await fixture.eventually { try fixture.log.contains("cannot be finished or undone now") }
+            try await eventually { try fixture.log.contains("cannot be finished or undone now") }
             try await body(fixture, session, before)
         }
     }

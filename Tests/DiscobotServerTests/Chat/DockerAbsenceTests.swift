@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// An engine that is away while the server has something to do with it.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerAbsenceTests {
     private func with(_ body: (ChatFixture, DockerEngine) async throws -> Void) async throws {
         let engine = try await DockerEngine.start()

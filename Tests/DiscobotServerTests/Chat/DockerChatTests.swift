@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Conversations in containers, and what becomes of them when something is killed.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerChatTests {
     private func with(engine: DockerEngine? = nil, _ body: (ChatFixture, DockerEngine) async throws -> Void)
         async throws
@@ -42,7 +42,7 @@ struct DockerChatTests {
             let first = try await fixture.talk("echo kept > file; echo first", in: session)
             #expect(first.text == "first\n")
             let progress = Progress()
-            async let answer = fixture.talk(ChatFixture.numbers(1000), in: session, progress: progress)
+            async let answer = fixture.talk(ChatFixture.numbers(1000, pause: 100), in: session, progress: progress)
             await progress.reach(20)
             try await kill(victim, session, fixture, engine)
             let broken = try await answer
@@ -62,7 +62,7 @@ struct DockerChatTests {
             let session = fixture.newSession()
             let first = try await fixture.talk("echo kept > file; echo first", in: session)
             let progress = Progress()
-            async let answer = fixture.talk(ChatFixture.numbers(1000), in: session, progress: progress)
+            async let answer = fixture.talk(ChatFixture.numbers(1000, pause: 100), in: session, progress: progress)
             await progress.reach(20)
             try await engine.kill()
             try await engine.restart()

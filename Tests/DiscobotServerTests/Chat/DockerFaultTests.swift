@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Sandboxes that run out of something: the session says what has happened, and can be used again.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerFaultTests {
     private func with(
         environment: [String: String] = [:],

@@ -8,7 +8,7 @@ import Synchronization
 import Testing
 
 /// Sessions whose image is missing, on its way, or another one than before.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerImageChatTests {
     private func with(
         _ image: String,

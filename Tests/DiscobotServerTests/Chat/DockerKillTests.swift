@@ -7,7 +7,7 @@ import Testing
 
 /// A server that is killed while it makes a sandbox: at each of its requests to the engine, once the engine has done what
 /// it was asked for.
-@Suite(.timeLimit(.minutes(10)), .serialized)
+@Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerKillTests {
     /// Counts requests once it is armed, and acts at one of them.
     private final class Trap: Sendable {
@@ -46,8 +46,8 @@ struct DockerKillTests {
         defer { engine.end() }
         try await TemporaryDirectory.with { directory in
             let stub = try StubDockerEngine(in: directory, before: String(engine.host.dropFirst(7))) { request in
-                // Its answer goes on for as long as the server does.
-                request.hasPrefix("GET /events") ? nil : trap.answer()
+                // Looks change nothing, and there are more of them the busier the machine is.
+                request.hasPrefix("GET ") ? nil : trap.answer()
             }
             defer { stub.close() }
             let setting = ChatFixture.Setting(
@@ -101,7 +101,7 @@ struct DockerKillTests {
                 #expect(try await left(engine) == [], "killed at request \(step)")
                 #expect(try await images(engine).count == 1, "killed at request \(step)")
             }
-            #expect(step > 12)
+            #expect(step > 8)
         }
     }
 

@@ -6,7 +6,7 @@ import HTTPTypes
 import Testing
 
 /// Files of a session, over the server.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct SessionFilesTests {
     @Test(arguments: ["files", "services"])
     func `a session whose files or services are looked at is not idle`(part: String) async throws {
@@ -14,7 +14,7 @@ struct SessionFilesTests {
             let session = fixture.newSession()
             _ = try await fixture.talk("true", in: session)
             let path = "/api/projects/local/sessions/\(session)"
-            try await untilTrue { try await fixture.client.get(path).json["status"].string == "ready" }
+            try await eventually { try await fixture.client.get(path).json["status"].string == "ready" }
             let before = try await fixture.client.get(path).json["timestamp"].string
             #expect(try await fixture.client.get("\(path)/\(part)").status == 200)
             let after = try await fixture.client.get(path).json["timestamp"].string
@@ -42,7 +42,7 @@ struct SessionFilesTests {
             #expect(base.json["content"].string != "changed\n")
             #expect(base.status == 200)
             #expect(try await client.put(path, #"{"status":"stopped"}"#).status == 200)
-            try await fixture.eventually { fixture.leftRuntimes(of: session).isEmpty }
+            try await eventually { fixture.leftRuntimes(of: session).isEmpty }
             let written = try await client.put("\(path)/files/write", #"{"path":"made/by/user","content":"hello"}"#)
             #expect(written.status == 200)
             #expect(written.json["size"].int == 5)

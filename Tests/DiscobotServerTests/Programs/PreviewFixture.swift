@@ -155,10 +155,20 @@ enum PreviewFixture {
 
 extension ChatFixture {
     /// A session that has these services.
-    func session(with services: [String: String], named name: String? = nil) async throws -> String {
+    ///
+    /// - Parameter started: one that has been started by a request and answers.
+    func session(
+        with services: [String: String],
+        named name: String? = nil,
+        started: String? = nil
+    ) async throws -> String {
         let session = name ?? newSession()
         let script = services.map { PreviewFixture.add($0.key, $0.value) }.joined(separator: "\n")
         _ = try await talk(script, in: session)
+        if let started {
+            // On a busy machine one may take longer to start than a request waits.
+            try await eventually { try await preview(session, started, "/head").status == 200 }
+        }
         return session
     }
 

@@ -6,14 +6,14 @@ import HTTPTypes
 import Testing
 
 /// Services of real sandboxes, seen through the server.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct PreviewTests {
     private static let services = ["mirror.py": PreviewFixture.mirror]
 
     @Test(arguments: SessionProvider.allCases)
     func `a service is started by the first request, and sees what it may`(provider: SessionProvider) async throws {
         try await ChatFixture.with(.init(provider: provider)) { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             let headers = ["Cookie": "a=1; discobot_session=s", "X-Forwarded-Host": "evil", "X-Custom": "x"]
             let answer = try await fixture.preview(session, "mirror", "/head/a%2Fb?q=1&r", headers: headers)
             #expect(answer.status == 200)
@@ -41,7 +41,7 @@ struct PreviewTests {
     @Test
     func `bodies of any size pass both ways`() async throws {
         try await ChatFixture.with { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             let host = ["Host": "\(session)-svc-mirror.localhost"]
             let bytes = (0..<9_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
             let echo = try await fixture.client.send(.post, "/echo", bytes: bytes, headers: host)
@@ -66,19 +66,19 @@ struct PreviewTests {
     @Test(arguments: SessionProvider.allCases)
     func `events come as they happen, and a client that goes is noticed`(provider: SessionProvider) async throws {
         try await ChatFixture.with(.init(provider: provider)) { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             let connection = try fixture.rawPreview(session, "mirror", "GET /sse HTTP/1.1\r\nHost: HOST\r\n\r\n")
             #expect(await connection.read(until: "data: 1").contains("text/event-stream"))
             connection.close()
             let files = "/api/projects/local/sessions/\(session)/files"
-            try await untilTrue { try await fixture.client.get(files).text.contains("client-gone") }
+            try await eventually { try await fixture.client.get(files).text.contains("client-gone") }
         }
     }
 
     @Test(arguments: SessionProvider.allCases)
     func `a WebSocket passes byte by byte`(provider: SessionProvider) async throws {
         try await ChatFixture.with(.init(provider: provider)) { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             let request = """
                 GET /ws HTTP/1.1\r\nHost: HOST\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n
@@ -93,14 +93,14 @@ struct PreviewTests {
             #expect(await connection.read(until: "ping") == "ping")
             connection.close()
             let files = "/api/projects/local/sessions/\(session)/files"
-            try await untilTrue { try await fixture.client.get(files).text.contains("socket-gone") }
+            try await eventually { try await fixture.client.get(files).text.contains("socket-gone") }
         }
     }
 
     @Test
     func `what is no answer is a clear failure`() async throws {
         try await ChatFixture.with { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             for path in ["/garbage", "/both", "/nothing"] {
                 let answer = try await fixture.preview(session, "mirror", path)
                 #expect(answer.status == 502, "\(path)")
@@ -141,7 +141,7 @@ struct PreviewTests {
                 with: ["lazy.sh": lazy, "broken.sh": broken, "ext": passive, "noport.sh": "#!/bin/sh\nsleep 1\n"]
             )
             let html = ["Accept": "text/html,*/*"]
-            try await untilTrue {
+            try await eventually {
                 try await fixture.preview(session, "lazy", "/", headers: html).text.contains(
                     "&lt;b&gt;warming up&lt;/b&gt;"
                 )
@@ -154,9 +154,11 @@ struct PreviewTests {
             let ended = try await fixture.preview(session, "broken", "/")
             #expect(ended.status == 502)
             #expect(ended.json["message"].string?.contains("exit code 7") == true)
-            let endedPage = try await fixture.preview(session, "broken", "/", headers: html)
-            #expect(endedPage.text.contains("broken has ended"))
-            #expect(endedPage.text.contains("no config"))
+            // It is started again now and then.
+            try await eventually {
+                let page = try await fixture.preview(session, "broken", "/", headers: html)
+                return page.text.contains("broken has ended") && page.text.contains("no config")
+            }
             #expect(try await fixture.preview(session, "ext", "/").status == 502)
             #expect(try await fixture.preview(session, "noport", "/").status == 502)
             #expect(try await fixture.preview(session, "unknown", "/").status == 404)
@@ -164,7 +166,7 @@ struct PreviewTests {
             // A sandbox that was stopped comes back for whoever asks.
             let path = "/api/projects/local/sessions/\(session)"
             #expect(try await fixture.client.put(path, #"{"status":"stopped"}"#).status == 200)
-            try await untilTrue {
+            try await eventually {
                 try await fixture.preview(session, "lazy", "/", headers: html).text.contains("lazy is starting")
             }
         }
@@ -181,8 +183,9 @@ struct PreviewTests {
                     .list
                 let url = try #require(list.first?["previewUrl"].string)
                 let host = try #require(URL(string: url)?.host)
-                let answer = try await fixture.client.send(.get, "/head", headers: ["Host": host])
-                #expect(answer.status == 200, "\(id)")
+                try await eventually {
+                    try await fixture.client.send(.get, "/head", headers: ["Host": host]).status == 200
+                }
                 _ = try await fixture.client.post("/api/projects/local/sessions/\(id)/services/mirror/stop", "")
             }
         }
@@ -191,7 +194,7 @@ struct PreviewTests {
     @Test
     func `pages of services cannot use the API, and rebound names reach no service`() async throws {
         try await ChatFixture.with { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             let origin = "http://\(session)-svc-mirror.localhost:\(fixture.port)"
             for path in ["/api/projects", "/api/status"] {
                 let read = try await fixture.client.send(.get, path, headers: ["Origin": origin])
@@ -233,7 +236,7 @@ struct PreviewTests {
         let port = try ServerProcess.freePort()
         let setting = ChatFixture.Setting(provider: provider, environment: ["PREVIEW_PORT": String(port)])
         try await ChatFixture.with(setting) { fixture in
-            let session = try await fixture.session(with: Self.services)
+            let session = try await fixture.session(with: Self.services, started: "mirror")
             let list = try await fixture.client.get("/api/projects/local/sessions/\(session)/services").json["services"]
                 .list
             let url = try #require(list.first?["previewPathUrl"].string)
@@ -271,7 +274,7 @@ struct PreviewTests {
         let six = PreviewFixture.mirror.replacing("socket.socket()", with: "socket.socket(socket.AF_INET6)")
             .replacing("'127.0.0.1'", with: "'::1'").replacing("8099", with: "8098")
         try await ChatFixture.with { fixture in
-            let session = try await fixture.session(with: ["six.py": six])
+            let session = try await fixture.session(with: ["six.py": six], started: "six")
             #expect(try await fixture.preview(session, "six", "/head").json["line"].string == "GET /head HTTP/1.1")
         }
     }

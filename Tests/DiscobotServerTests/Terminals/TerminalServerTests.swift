@@ -7,7 +7,7 @@ import NIOHTTP1
 import Testing
 
 /// Terminals of sessions, through the server.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(10)))
 struct TerminalServerTests {
     private static func with(
         _ provider: SessionProvider,
@@ -65,7 +65,7 @@ struct TerminalServerTests {
                 try await terminal.type("exit 3\r")
                 #expect(try await terminal.end() == WebSocketClose(1000, "shell exited"))
             }
-            try await fixture.eventually {
+            try await eventually {
                 try await fixture.client.get("\(path)/history").json["history"].list.contains {
                     $0["entry_type"].string == "system" && $0["exit_code"].int == 3
                 }
@@ -94,7 +94,7 @@ struct TerminalServerTests {
             }
             #expect(codes == [5, 4, 3])
             #expect(try await fixture.client.put(String(path.dropLast(9)), #"{"status":"stopped"}"#).status == 200)
-            try await fixture.eventually { SeenProcess.all.filter { $0.isOf(session: session) }.isEmpty }
+            try await eventually { SeenProcess.all.filter { $0.isOf(session: session) }.isEmpty }
             try await TerminalClient.with(fixture.client, session: session) { terminal in
                 let shown = try await terminal.run("echo [$x]")
                 #expect(shown.contains("[]"))
@@ -162,7 +162,7 @@ struct TerminalServerTests {
                 #expect(try await terminal.end()?.code == 1011)
             }
             // Until the server has heard of the end, it answers 503.
-            try await fixture.eventually { try await fixture.client.get("\(path)/files").status == 200 }
+            try await eventually { try await fixture.client.get("\(path)/files").status == 200 }
             try await TerminalClient.with(fixture.client, session: session) { terminal in
                 try await terminal.run("true")
                 async let status = fixture.server.terminate()
@@ -191,7 +191,7 @@ struct TerminalServerTests {
                 for _ in 0..<100 { _ = try await terminal.next() }
                 try await terminal.type("\u{3}")
                 let rest = try await terminal.output(until: "^C")
-                #expect(rest.utf8.count < 2 << 20, "\(rest.utf8.count)")
+                #expect(rest.utf8.count < 16 << 20, "\(rest.utf8.count)")
                 #expect(try await terminal.run("echo alive").contains("alive"))
             }
         }

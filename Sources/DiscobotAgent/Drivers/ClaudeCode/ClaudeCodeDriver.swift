@@ -13,6 +13,8 @@ package struct ClaudeCodeDriver: AgentDriver {
         package var start: Duration = .seconds(120)
         /// The most bytes of one line of its output: the results of tools can hold whole pictures.
         package var line = 64 << 20
+        /// How long the program may take to keep what it has when it is told to stop.
+        package var interrupt: Duration = .milliseconds(700)
 
         package init() {}
     }

@@ -13,9 +13,6 @@ struct ClaudeCodeRun: Sendable {
     /// The program does not know the conversation that it was to go on with.
     struct ConversationGone: Error {}
 
-    /// How long the program may take to keep what it has when it is told to stop.
-    private static let interruptGrace: Duration = .milliseconds(700)
-
     func perform(_ settings: [String], resuming session: String?) async throws {
         try Task.checkCancellation()
         let failure = ClaudeCodeFailure(environment: turn.environment)
@@ -33,7 +30,7 @@ struct ClaudeCodeRun: Sendable {
             talk.interrupt()
             // The handler cannot wait.
             Task {
-                try? await Task.sleep(for: Self.interruptGrace)
+                try? await Task.sleep(for: limits.interrupt)
                 work.cancel()
             }
         }

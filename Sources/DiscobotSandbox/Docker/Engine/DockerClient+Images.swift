@@ -105,9 +105,9 @@ package struct PullProgress: Sendable, Equatable {
 
 extension DockerClient {
     /// Nil when the engine does not have it.
-    func image(_ name: String, within limit: Duration = .seconds(30)) async throws -> DockerImage? {
+    func image(_ name: String) async throws -> DockerImage? {
         do {
-            return try await value(.GET, "/images/\(name)/json", within: limit)
+            return try await value(.GET, "/images/\(name)/json")
         } catch let error as DockerError where error.isNotFound {
             return nil
         }

@@ -57,7 +57,7 @@ extension DockerClient {
         if let known = knownInfo.withLock({ $0 }) { return known }
         // It takes an engine longer than most, so those who ask at once wait for one answer.
         return try await infos.value(of: 0) { [self] in
-            let info: DockerInfo = try await value(.GET, "/info", within: .seconds(20))
+            let info: DockerInfo = try await value(.GET, "/info", within: .seconds(60))
             knownInfo.withLock { $0 = info }
             return info
         }

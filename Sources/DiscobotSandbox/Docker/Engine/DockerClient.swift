@@ -143,9 +143,12 @@ package final class DockerClient: Sendable {
 
     /// Asks the engine for its version, which also shows that it is there.
     @discardableResult
-    package func negotiate() async throws -> DockerVersion {
-        let headers = try await Self.limited(to: .seconds(5), address) {
-            let response = try await self.execute(try self.request(.GET, "/_ping"), deadline: .now() + .seconds(5))
+    package func negotiate(within limit: Duration = .seconds(30)) async throws -> DockerVersion {
+        let headers = try await Self.limited(to: limit, address) {
+            let response = try await self.execute(
+                try self.request(.GET, "/_ping"),
+                deadline: .now() + TimeAmount(limit)
+            )
             guard response.status == .ok else { throw await Self.refusal(response) }
             _ = try? await response.body.collect(upTo: 1024)
             return response.headers

@@ -112,7 +112,7 @@ struct DockerSettings: Decodable, Sendable {
             input: server,
             keeping: variables,
             in: path,
-            within: .seconds(10)
+            within: .seconds(30)
         )
         // That there are none is no failure.
         if let result, !result.isSuccess, result.text.contains("credentials not found") { return nil }

@@ -31,7 +31,7 @@ package struct RunTurnJob: JobHandler {
     /// How long an agent may be out of reach, without a new chunk, while its sandbox runs.
     private static let patience: Duration = .seconds(60)
     /// How long an agent may take to end what was cancelled while nobody followed it.
-    private static let endPatience: Duration = .seconds(10)
+    private static let endPatience: Duration = .seconds(30)
 
     private let sandboxes: SandboxService
     private let feed: TurnFeed
