@@ -15,6 +15,10 @@ enum LocalCommand {
         path.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
 
+    /// Writing to a program that does not read would end this process; in one that has opened a socket, the library of
+    /// sockets has seen to that.
+    private static let ignoreBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
+
     static func succeeds(_ name: String, _ arguments: String...) async throws -> Bool {
         try await output(name, arguments) != nil
     }
@@ -43,6 +47,7 @@ enum LocalCommand {
         within limit: Duration = .seconds(600)
     ) async throws -> (isSuccess: Bool, text: String)? {
         guard let program = find(name, in: path) else { return nil }
+        Self.ignoreBrokenPipes
         var variables: [Environment.Key: String] = ["PATH": path, "LC_ALL": "C"]
         let own = ProcessInfo.processInfo.environment
         for name in names {
