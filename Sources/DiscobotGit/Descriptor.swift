@@ -118,9 +118,10 @@ final class Descriptor: Sendable {
         }
     }
 
-    /// Best effort: only root may give files away.
+    /// Best effort: only root may give files away, and others only to groups that they are in.
     func setOwner(user: uid_t, group: gid_t) {
-        _ = fchown(raw, user, group)
+        let unchanged = uid_t.max
+        if fchown(raw, user, group) != 0 { _ = fchown(raw, unchanged, group) }
     }
 
     func setMode(_ mode: mode_t) throws(Errno) {

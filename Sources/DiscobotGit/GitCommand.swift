@@ -182,7 +182,7 @@ package struct GitCommand: Sendable {
     /// To the group, since git's children hold locks too. Git removes its lock files when it is asked to end; what has
     /// not ended after this time is killed.
     static let politely: [TeardownStep] = [
-        .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .seconds(10))
+        .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .seconds(5))
     ]
 
     static func killGroup(of process: pid_t) {

@@ -30,7 +30,7 @@ struct MarkedProcesses {
     func waitForEnd(patience: Duration) async throws {
         if try await wait(patience, { _ in }) { return }
         // Asked politely first: git removes its locks then.
-        if try await wait(.seconds(2), { kill($0, SIGTERM) }) { return }
+        if try await wait(.seconds(5), { kill($0, SIGTERM) }) { return }
         try await end()
     }
 

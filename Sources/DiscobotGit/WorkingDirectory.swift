@@ -97,7 +97,7 @@ package struct WorkingDirectory: Sendable {
         }
     }
 
-    /// A file of the user should not become one of root, nor one of a group somebody's own.
+    /// A file of the user should not become one of root, nor leave the group that shares it.
     private static func keepOwner(of file: Descriptor, _ place: DirectoryWalk.Place) throws(Errno) {
         let own = try file.status()
         let directory = try place.directory.status()

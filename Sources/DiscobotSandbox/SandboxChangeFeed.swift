@@ -19,7 +19,8 @@ package final class SandboxChangeFeed: Sendable {
         for reader in readers.withLock({ Array($0.all.values) }) { reader.add(id) }
     }
 
-    /// The sandboxes that `known` names, then those that change. A state that `look` cannot tell in three attempts is left out.
+    /// The sandboxes that `known` names, then those that change. A state that `look` cannot tell is left out, and asked
+    /// for again where that took too long.
     package func changes(
         known: @escaping @Sendable () async -> [ID<Session>],
         look: @escaping @Sendable (ID<Session>) async throws -> Sandbox?
@@ -106,12 +107,13 @@ private final class SandboxChangeReader: Sendable {
         return nil
     }
 
-    /// Nil when it cannot be told, as without an engine. One that is only busy is asked again.
+    /// Nil when it cannot be told, as without an engine. One that is only too slow has its turn again behind the others.
     private func sandbox(of id: ID<Session>) async -> Sandbox?? {
-        for _ in 0..<3 {
-            if let sandbox = try? await look(id) as Sandbox?? { return sandbox }
-            guard (try? await Task.sleep(for: .seconds(1))) != nil else { return nil }
-        }
+        do {
+            return try await look(id)
+        } catch let error as SandboxError where error.code == .timedOut {
+            add(id)
+        } catch {}
         return nil
     }
 

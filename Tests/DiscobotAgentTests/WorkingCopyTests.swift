@@ -65,7 +65,9 @@ struct WorkingCopyTests {
             )
             defer { runtime.kill() }
             try await eventually { (try? await runtime.client.health())?.connected == false }
+            let start = ContinuousClock.now
             #expect(try await !runtime.client.settledHealth().connected)
+            #expect(start.duration(to: .now) > .seconds(4), "it was not waited for")
             try directory.write("", to: "go")
             try await eventually { try await runtime.client.settledHealth().connected }
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import DiscobotTestSupport
 import Foundation
 import Testing
@@ -13,6 +14,27 @@ struct LocalPartsTests {
     func `a number that is cut in two is no process`() {
         #expect(ControlGroups.processes("12\n345\n6") == [12, 345])
         #expect(ControlGroups.processes("6").isEmpty)
+    }
+
+    private static let ends: [(note: String?, end: String?)] = [
+        ("0", "ended by itself"), ("137", "was killed"), ("143", "told to end"), (nil, "without a trace"), ("1", nil),
+        ("137 oom", nil),
+    ]
+
+    @Test(arguments: ends)
+    func `how a sandbox has ended is said unless it was asked to`(note: String?, end: String?) async throws {
+        try await TemporaryDirectory.with { directory in
+            let record = LocalSandboxRecord(
+                specification: try ProviderKind.plain.specification("s", directory),
+                createdAt: .now,
+                startedAt: .now
+            )
+            let noted = note.flatMap { LocalSandboxEnd($0, at: .now) }
+            let told = record.sandbox(isRunning: false, end: noted, wasAsked: false) { "" }
+            #expect(end.map { told.end?.contains($0) == true } ?? (told.end == nil), "\(told.end ?? "")")
+            #expect(told.status == (end == nil ? .failed : .stopped))
+            #expect(record.sandbox(isRunning: false, end: noted, wasAsked: true) { "" }.end == nil)
+        }
     }
 
     @Test

@@ -25,6 +25,8 @@ package final class StrayProcesses: Sendable {
 
     /// How long a child may take from fork to exec, on the slowest machine.
     private static let forkLimit: Duration = .seconds(10)
+    /// How long the kernel may take to end what was killed.
+    private static let killPatience: Duration = .milliseconds(2500)
 
     private let owner: String
     private let isAlone: Bool
@@ -39,6 +41,8 @@ package final class StrayProcesses: Sendable {
         self.owner = owner
         self.isAlone = isAlone
         _ = clinux_become_subreaper()
+        // Agents need not read what they are told.
+        signal(SIGPIPE, SIG_IGN)
     }
 
     /// The environment of processes that the runtime runs for itself and waits for.
@@ -81,8 +85,8 @@ package final class StrayProcesses: Sendable {
             .map(\.pid)
     }
 
-    /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up five seconds after the first
-    /// kill, on processes of another user for instance.
+    /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up on those of another user,
+    /// and on all of them some time after the first kill: before whoever stops the sandbox loses patience.
     package func end(by deadline: ContinuousClock.Instant) async {
         var strays = sweep()
         for stray in strays { kill(stray, SIGTERM) }
@@ -91,9 +95,9 @@ package final class StrayProcesses: Sendable {
             let now = ContinuousClock.now
             if now >= deadline {
                 let begun = firstKill ?? now
-                guard now < begun + .seconds(5) else { return }
                 firstKill = begun
-                for stray in strays { kill(stray, SIGKILL) }
+                let killed = strays.filter { kill($0, SIGKILL) == 0 || errno != EPERM }
+                guard !killed.isEmpty, now < begun + Self.killPatience else { return }
             }
             try? await Task.sleep(for: .milliseconds(5))
             strays = sweep()
@@ -112,9 +116,13 @@ package final class StrayProcesses: Sendable {
     /// gone. Gives up after ten seconds.
     package func endPredecessors() async {
         let deadline = ContinuousClock.now + .seconds(10)
-        while case let left = predecessors, !left.isEmpty, .now < deadline {
+        // A process that is just becoming another program has no environment for a moment.
+        var emptyLooks = 0
+        while emptyLooks < 3, .now < deadline {
+            let left = predecessors
+            emptyLooks = left.isEmpty ? emptyLooks + 1 : 0
             for process in left { kill(process, SIGKILL) }
-            try? await Task.sleep(for: .milliseconds(5))
+            try? await Task.sleep(for: .milliseconds(left.isEmpty ? 1 : 5))
         }
     }
 

@@ -26,11 +26,13 @@ extension DockerContainer {
         return wasAsked || hasEndedInOrder ? .stopped : .failed
     }
 
-    /// Codes of an orderly end, and of one that somebody else ordered. Engines that begin after a power cut give 255 to
-    /// those that ran.
     private var hasEndedInOrder: Bool {
-        [0, 137, 143, 255].contains(state.exitCode) && !ranOutOfMemory && (state.error ?? "").isEmpty
+        (OrderlyExit(rawValue: state.exitCode) != nil || hasEndedWithEngine)
+            && !ranOutOfMemory && (state.error ?? "").isEmpty
     }
+
+    /// Engines that begin after a power cut give this code to those that ran.
+    private var hasEndedWithEngine: Bool { state.exitCode == 255 }
 
     /// Without a fatal signal that was some other process, which the runtime outlived.
     private var ranOutOfMemory: Bool { state.isOutOfMemory && state.exitCode == 137 }
@@ -50,11 +52,8 @@ extension DockerContainer {
     /// How one that is stopped has ended.
     private var end: String? {
         if isPaused { return "was paused by somebody" }
-        let ends = [
-            0: "has ended by itself", 137: "was killed, by somebody or for want of memory of the machine",
-            143: "was told to end by somebody", 255: "has ended with the engine",
-        ]
-        return ends[state.exitCode].map { "\($0) (exit code \(state.exitCode))" }
+        if hasEndedWithEngine { return "has ended with the engine" }
+        return OrderlyExit(rawValue: state.exitCode)?.reason
     }
 
     func sandbox(of session: ID<Session>, wasAsked: Bool, failure: String?) -> Sandbox {

@@ -34,6 +34,10 @@ actor DockerFirewall {
     private var lastFailure: ContinuousClock.Instant?
     /// Sandboxes do not wait for another attempt each time that one starts.
     private static let pause = Duration.seconds(60)
+    /// For others who change rules, in seconds.
+    private static let waiting = ["-w", "10"]
+    /// How long one program may take, with that.
+    private static let patience = Duration.seconds(20)
     /// Whether they could not be, which the log says once.
     private var isOpen = false
 
@@ -54,7 +58,14 @@ actor DockerFirewall {
         }
     }
 
-    private func note(_ isClosed: Bool) {
+    /// Takes the rules for lost, until they are set again.
+    func forget() {
+        isSet = false
+        lastFailure = nil
+    }
+
+    /// Says once that the rules are not set.
+    func note(_ isClosed: Bool) {
         isSet = isClosed
         lastFailure = isClosed ? nil : .now
         defer { isOpen = !isClosed }
@@ -69,8 +80,7 @@ actor DockerFirewall {
 
     /// Sets the rules again, for networks that are there already.
     func renew(_ interfaces: [String], isPodman: Bool) async {
-        isSet = false
-        lastFailure = nil
+        forget()
         for interface in interfaces { await close(to: interface, isPodman: isPodman) }
     }
 
@@ -80,8 +90,8 @@ actor DockerFirewall {
 
     /// Whether this process may set rules.
     static func mayClose() async -> Bool {
-        let command = ["-w", "-t", "filter", "-S", "INPUT"]
-        return (try? await LocalCommand.output("iptables", command, within: .seconds(10))) != nil
+        let command = waiting + ["-t", "filter", "-S", "INPUT"]
+        return (try? await LocalCommand.output("iptables", command, within: patience)) != nil
     }
 
     /// Whether the networks of an engine are this machine's, as far as its interfaces tell.
@@ -96,8 +106,8 @@ actor DockerFirewall {
     static func close(_ prefix: [String] = [], isPodman: Bool) async throws -> Bool {
         for (program, table, chain, rule) in rules(isPodman: isPodman) {
             func run(_ verb: String) async throws -> Bool {
-                let command = prefix + [program, "-w", "-t", table, verb, chain] + rule
-                return try await LocalCommand.output(command[0], Array(command.dropFirst()), within: .seconds(60))
+                let command = prefix + [program] + Self.waiting + ["-t", table, verb, chain] + rule
+                return try await LocalCommand.output(command[0], Array(command.dropFirst()), within: Self.patience)
                     != nil
             }
             if try await run("-C") { continue }

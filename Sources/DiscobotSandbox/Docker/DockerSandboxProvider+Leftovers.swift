@@ -19,6 +19,7 @@ extension DockerSandboxProvider: SandboxEngine {
     /// A machine that has started again has lost the rules, and keeps the networks.
     private func renewFirewall() async {
         guard let server = try? server.knownID(files) else { return }
+        await firewall.forget()
         // An engine that has just come may be too busy to tell.
         for _ in 0..<5 {
             if let networks = try? await client.networks(labels: [DockerLabel.of(server)]),
@@ -26,8 +27,9 @@ extension DockerSandboxProvider: SandboxEngine {
             {
                 return await firewall.renew(networks.map { DockerName.bridge($0.name) }, isPodman: engine.isPodman)
             }
-            try? await Task.sleep(for: .seconds(1))
+            guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
         }
+        await firewall.note(false)
     }
 
     package func removeLeftovers(_ owners: SandboxOwners) async throws {

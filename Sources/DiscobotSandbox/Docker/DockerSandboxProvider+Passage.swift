@@ -8,7 +8,7 @@ import Glibc
 /// How sandboxes are reached is not read off the engine's name but tried, with the runtime itself in a container: virtual
 /// machines, remote engines, other kernels and other users all look alike from here.
 extension DockerSandboxProvider {
-    /// How long a runtime may take to serve.
+    /// How long a runtime may take to serve, before the last call.
     private static let probePatience: Duration = .seconds(60)
     /// How long whoever asks for the provider's state waits for that.
     private static let statePatience: Duration = .seconds(4)
@@ -140,7 +140,7 @@ extension DockerSandboxProvider {
                 let isOfImage = container.state.exitCode == 127 || log.contains("GLIBC")
                 return Failure(reason: container.failure(log: log), isOfImage: isOfImage)
             }
-            // In this order: who says that it serves can be reached, or never; unless the machine is too busy.
+            // In this order: who says that it serves can be reached at once, or never. A busy machine gets three calls.
             let hasBegun = (try? await client.logs(name, lines: 50))?.contains("listening on") == true
             if let endpoint = endpoint(of: passage, container) {
                 let agent = AgentClient(endpoint: endpoint, secret: secret)

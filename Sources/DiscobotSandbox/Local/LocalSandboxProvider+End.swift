@@ -6,7 +6,7 @@ import Glibc
 
 extension LocalSandboxProvider {
     /// How long the kernel may take to end what was killed, on a machine that is busy.
-    private static let killPatience: Duration = .seconds(30)
+    private static let killPatience: Duration = .seconds(15)
 
     /// Ends everything that lives of a sandbox; returns when it is gone. Throws `SandboxError` when that does not succeed.
     func end(_ session: LocalSessionFiles) async throws {
@@ -15,6 +15,7 @@ extension LocalSandboxProvider {
     }
 
     private func endAll(_ session: LocalSessionFiles) async throws {
+        let deadline = ContinuousClock.now + configuration.endPatience + Self.killPatience
         let lifeLine = LifeLine(path: session.alive)
         let first = try Self.firstProcess(session)
         if try lifeLine.isHeld {
@@ -26,11 +27,13 @@ extension LocalSandboxProvider {
             {
                 // Whoever holds the pipe is in such a group, so its number cannot belong to others.
                 for group in try Self.groups(session) { kill(-group, SIGKILL) }
-                if try await !lifeLine.hasEnded(within: Self.killPatience) { throw Self.cannotBeEnded }
+                if try await !lifeLine.hasEnded(within: ContinuousClock.now.duration(to: deadline)) {
+                    throw Self.cannotBeEnded
+                }
             }
         }
-        if !configuration.isIsolated { try await Self.killStrays(of: session) }
-        try await waitUntilGone(first, session)
+        if !configuration.isIsolated { try await Self.killStrays(of: session, by: deadline) }
+        try await waitUntilGone(first, session, by: deadline)
         try await session.agentSocket.remove()
     }
 
@@ -70,8 +73,11 @@ extension LocalSandboxProvider {
     }
 
     /// When the pipe is let go, the kernel still has the last processes to end, which it does not tell.
-    private func waitUntilGone(_ first: pid_t?, _ session: LocalSessionFiles) async throws {
-        let deadline = ContinuousClock.now + Self.killPatience
+    private func waitUntilGone(
+        _ first: pid_t?,
+        _ session: LocalSessionFiles,
+        by deadline: ContinuousClock.Instant
+    ) async throws {
         while true {
             let lives = try first.map { try Self.isEndingBubblewrap($0) } ?? false
             if !lives, ControlGroups.remove(session.groupName) { return }
@@ -94,8 +100,7 @@ extension LocalSandboxProvider {
     }
 
     /// Without a sandbox, programs that began a session of their own are known by the environment that they inherited.
-    private static func killStrays(of session: LocalSessionFiles) async throws {
-        let deadline = ContinuousClock.now + killPatience
+    private static func killStrays(of session: LocalSessionFiles, by deadline: ContinuousClock.Instant) async throws {
         // One that starts another may do so before its turn comes, and one that is just becoming another program has no
         // environment for a moment. So one look that finds nothing is not enough.
         var emptyLooks = 0

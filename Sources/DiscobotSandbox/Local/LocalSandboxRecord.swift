@@ -25,15 +25,8 @@ struct LocalSandboxEnd: Sendable {
         self.time = time
     }
 
-    /// Codes of an orderly end, and of one that somebody else ordered, as with Docker.
-    var isOrderly: Bool { Self.reasons[code] != nil && !isOutOfMemory }
-    /// What has happened, after "the sandbox".
-    var reason: String? { Self.reasons[code].map { "\($0) (exit code \(code))" } }
-
-    private static let reasons = [
-        0: "has ended by itself", 137: "was killed, by somebody or for want of memory of the machine",
-        143: "was told to end by somebody",
-    ]
+    /// Nil for a failure.
+    var orderly: OrderlyExit? { isOutOfMemory ? nil : OrderlyExit(rawValue: code) }
 }
 
 extension LocalSandboxRecord {
@@ -46,7 +39,7 @@ extension LocalSandboxRecord {
         if isRunning {
             status = .running
         } else if startedAt != nil {
-            let failure = end.flatMap { $0.isOrderly || wasAsked ? nil : $0 }
+            let failure = end.flatMap { $0.orderly != nil || wasAsked ? nil : $0 }
             status = failure == nil ? .stopped : .failed
             error = try failure.map { failure in
                 try failure.isOutOfMemory ? "ran out of memory" : "exited with code \(failure.code)" + Self.tail(log())
@@ -61,10 +54,12 @@ extension LocalSandboxRecord {
             startedAt: startedAt,
             stoppedAt: status == .stopped || status == .failed ? end?.time : nil,
             error: error,
-            // Without a note somebody has killed the launcher as well.
-            end: status == .stopped && !wasAsked ? end?.reason ?? "was killed, with its launcher" : nil
+            end: status == .stopped && !wasAsked ? end?.orderly?.reason ?? Self.endWithoutNote : nil
         )
     }
+
+    private static let endWithoutNote =
+        "has ended without a trace, as when the machine stops or somebody kills all of it"
 
     /// The last lines that tell something; it may be shown to users.
     static func tail(_ log: String) -> String {

@@ -126,14 +126,10 @@ package struct SandboxService: Sendable {
 
     /// Nil where nobody can tell.
     private func reason(of session: Session) async -> String? {
-        guard let name = session.sandboxProvider, let provider = try? providers.provider(named: name) else {
-            return nil
-        }
-        // An engine that is too busy to tell is asked once more.
-        for _ in 0..<2 {
-            if let sandbox = try? await provider.sandbox(of: session.id) as Sandbox?? { return sandbox.end }
-        }
-        return nil
+        guard let name = session.sandboxProvider, let provider = try? providers.provider(named: name),
+            let sandbox = try? await provider.sandbox(of: session.id) as Sandbox??
+        else { return nil }
+        return sandbox.end
     }
 
     /// Prepares a session anew; false when that is under way.

@@ -17,7 +17,10 @@ struct ClaudeCodeBench: Sendable {
     var driver: ClaudeCodeDriver
 
     /// Runs `body` with the program as it is installed for tests; throws when it is not.
-    static func with(_ body: @escaping @Sendable (ClaudeCodeBench) async throws -> Void) async throws {
+    static func with(
+        limits: ClaudeCodeDriver.Limits = .init(),
+        _ body: @escaping @Sendable (ClaudeCodeBench) async throws -> Void
+    ) async throws {
         try await MockAnthropicAPI.with { api in
             try await TemporaryDirectory.with { directory in
                 for name in ["home", "work", "state"] {
@@ -27,8 +30,6 @@ struct ClaudeCodeBench: Sendable {
                     )
                 }
                 let strays = StrayProcesses(owner: directory.path, isAlone: false)
-                var limits = ClaudeCodeDriver.Limits()
-                limits.interrupt = .seconds(60)
                 try await body(
                     ClaudeCodeBench(
                         api: api,

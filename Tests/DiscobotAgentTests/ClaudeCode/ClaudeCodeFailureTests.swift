@@ -61,7 +61,10 @@ struct ClaudeCodeFailureTests {
     }
 
     @Test func `a turn that is cancelled leaves nothing running and can be followed`() async throws {
-        try await ClaudeCodeBench.with { bench in
+        var limits = ClaudeCodeDriver.Limits()
+        // A busy machine needs longer to keep the conversation.
+        limits.interrupt = .seconds(60)
+        try await ClaudeCodeBench.with(limits: limits) { bench in
             let (begun, signal) = AsyncStream.makeStream(of: Void.self)
             let cancelled = Task {
                 try await bench.turn(

@@ -5,8 +5,8 @@ import Foundation
 import Synchronization
 import Testing
 
-/// A server that is killed while it makes a sandbox: at each of its requests to the engine, once the engine has done what
-/// it was asked for.
+/// A server that is killed while it makes or removes a sandbox: at each of its requests that change something, once the
+/// engine has done what it was asked for.
 @Suite(.timeLimit(.minutes(20)), .serialized)
 struct DockerKillTests {
     /// Counts requests once it is armed, and acts at one of them.
