@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import Glibc
 import Subprocess
 package import SystemPackage
@@ -89,7 +90,7 @@ package struct GitCommand: Sendable {
             defer { group.cancelAll() }
             group.addTask { try await launch(request) }
             group.addTask {
-                try await Task.sleep(for: timeout)
+                try await Task.sleep(upTo: timeout)
                 return nil
             }
             guard let output = try await group.next() ?? nil else {

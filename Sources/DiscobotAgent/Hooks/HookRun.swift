@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotAgentAPI
+import DiscobotModel
 import FoundationEssentials
 import Glibc
 
@@ -44,7 +45,7 @@ struct HookRun: Sendable {
         return try await withThrowingTaskGroup(of: Int.self) { group in
             group.addTask { try await process(tail) }
             group.addTask {
-                try await Task.sleep(for: limit)
+                try await Task.sleep(upTo: limit)
                 return Self.tooLong
             }
             let first = try await group.next() ?? Self.notRun

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DiscobotGit
+import DiscobotModel
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -137,7 +138,7 @@ extension PreCommitHook {
                 return outcome.value.map { String(decoding: $0, as: UTF8.self) }
             }
             group.addTask {
-                try? await Task.sleep(for: .seconds(30))
+                try? await Task.sleep(upTo: .seconds(30))
                 return nil
             }
             defer { group.cancelAll() }

@@ -118,7 +118,7 @@ actor FileSearch {
         forgetting?.cancel()
         // Lives as long as nobody searches.
         forgetting = Task {
-            do { try await Task.sleep(for: Self.idleTime) } catch { return }
+            do { try await Task.sleep(upTo: Self.idleTime) } catch { return }
             listed = nil
         }
     }

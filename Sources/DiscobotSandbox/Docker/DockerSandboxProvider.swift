@@ -87,7 +87,7 @@ package struct DockerSandboxProvider: SandboxProvider {
         return await withTaskGroup(of: ProviderState.self) { group in
             group.addTask { await engineState() }
             group.addTask {
-                try? await Task.sleep(for: limit)
+                try? await Task.sleep(upTo: limit)
                 return slow(limit)
             }
             defer { group.cancelAll() }

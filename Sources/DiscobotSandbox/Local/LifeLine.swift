@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import Glibc
 
 /// A pipe whose writing end a sandbox holds for its whole life, and nobody else. So any server, also a later one, sees
@@ -47,7 +48,7 @@ struct LifeLine: Sendable {
                 return !Task.isCancelled
             }
             group.addTask {
-                try? await Task.sleep(for: limit)
+                try? await Task.sleep(upTo: limit)
                 return false
             }
             defer { group.cancelAll() }
@@ -84,7 +85,7 @@ struct StartSignal {
         return await withTaskGroup(of: Bool.self) { group in
             group.addTask { await signals.first { _ in true } ?? false }
             group.addTask {
-                try? await Task.sleep(for: limit)
+                try? await Task.sleep(upTo: limit)
                 return false
             }
             defer { group.cancelAll() }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import FoundationEssentials
 import Glibc
 import Subprocess
@@ -72,7 +73,7 @@ enum LocalCommand {
                 return (result.terminationStatus.isSuccess, result.standardOutput)
             }
             group.addTask {
-                try await Task.sleep(for: limit)
+                try await Task.sleep(upTo: limit)
                 return nil
             }
             defer { group.cancelAll() }

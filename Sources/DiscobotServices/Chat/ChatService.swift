@@ -159,7 +159,7 @@ extension ChatService {
                     return
                 }
             }
-            group.addTask { try await Task.sleep(for: patience) }
+            group.addTask { try await Task.sleep(upTo: patience) }
             defer { group.cancelAll() }
             try await group.next()
         }

@@ -47,7 +47,7 @@ struct JobAttempt: Sendable {
                 throw CancellationError()
             }
             group.addTask {
-                try await Task.sleep(for: timeout)
+                try await Task.sleep(upTo: timeout)
                 throw Interruption.timedOut
             }
             defer { group.cancelAll() }

@@ -80,7 +80,7 @@ package struct SandboxService: Sendable {
                 group.addTask { try await agent(of: id, in: project, subscription, noting: end) }
                 if let patience {
                     group.addTask {
-                        try await Task.sleep(for: patience)
+                        try await Task.sleep(upTo: patience)
                         throw ServerError(.unavailable, "the session is still being prepared; try again later")
                     }
                 }

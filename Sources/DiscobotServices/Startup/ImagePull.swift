@@ -77,7 +77,7 @@ package struct ImagePull: Service, CustomStringConvertible {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await fetch.run() }
             group.addTask {
-                try await Task.sleep(for: settings.attempt)
+                try await Task.sleep(upTo: settings.attempt)
                 throw SandboxError(.timedOut, "it took longer than \(settings.attempt.components.seconds) s")
             }
             defer { group.cancelAll() }

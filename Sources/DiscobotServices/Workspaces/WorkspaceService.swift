@@ -199,7 +199,7 @@ extension WorkspaceService {
             try await withThrowingTaskGroup(of: Workspace.self) { group in
                 group.addTask { try await outcome(of: workspace, subscription) }
                 group.addTask {
-                    try await Task.sleep(for: patience)
+                    try await Task.sleep(upTo: patience)
                     throw Self.unfinished
                 }
                 defer { group.cancelAll() }

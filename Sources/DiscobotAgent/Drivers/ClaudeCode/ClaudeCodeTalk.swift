@@ -62,7 +62,7 @@ struct ClaudeCodeTalk: Sendable {
     }
 
     private func watchStart(_ timeout: Duration) async throws -> End? {
-        try await Task.sleep(for: timeout)
+        try await Task.sleep(upTo: timeout)
         guard interruption.hasStarted else { throw ClaudeCodeFailure.silent }
         return nil
     }

@@ -107,7 +107,7 @@ package final class DockerClient: Sendable {
         try await withThrowingTaskGroup(of: Value.self) { group in
             group.addTask { try await body() }
             group.addTask {
-                try await Task.sleep(for: limit)
+                try await Task.sleep(upTo: limit)
                 throw DockerError(.timedOut, "the Docker Engine at \(address.description) did not answer in time")
             }
             defer { group.cancelAll() }

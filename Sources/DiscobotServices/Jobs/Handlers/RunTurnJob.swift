@@ -249,7 +249,7 @@ extension RunTurnJob {
                 // One that has never heard of the turn, or is out of reach, has nothing to say.
                 do { try await follow(turn, at: agent) } catch is AgentError {}
             }
-            group.addTask { try await Task.sleep(for: Self.endPatience) }
+            group.addTask { try await Task.sleep(upTo: Self.endPatience) }
             defer { group.cancelAll() }
             try await group.next()
         }
