@@ -216,7 +216,7 @@ struct UpgradeTests {
             _ = await dead.readHead()
             // It is pinged, does not answer, and is left.
             let pings = try #require(await dead.readBytesToEnd())
-            // Again where the server was too busy to listen.
+            // More than one ping where the machine was too busy to listen for the answer.
             #expect(pings.starts(with: [0x89, 0]))
         }
         try await UpgradeServer.with(settings: settings) { server in

@@ -8,7 +8,8 @@ import SystemPackage
 /// A process of an agent while it runs; the only way in which drivers run programs.
 ///
 /// It leads a session of its own. Whatever way ``run(_:strays:body:)`` ends, the process and all that it has started
-/// are gone then: they are asked to end, and killed two seconds later.
+/// are gone then: they are asked to end, and killed two seconds later. All but those of another user, which nobody here
+/// can end, and what the kernel does not let go of.
 package struct AgentProcess: Sendable {
     package let pid: Int32
     private let writer: StandardInputWriter

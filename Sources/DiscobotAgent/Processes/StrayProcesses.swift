@@ -25,8 +25,9 @@ package final class StrayProcesses: Sendable {
 
     /// How long a child may take from fork to exec, on the slowest machine.
     private static let forkLimit: Duration = .seconds(10)
-    /// How long the kernel may take to end what was killed.
-    private static let killPatience: Duration = .milliseconds(2500)
+    /// How long the kernel may take to end what was killed. With the time that agents have to end, this is less than the
+    /// five seconds that a sandbox's runtime has to write down the end of a turn.
+    private static let killPatience: Duration = .milliseconds(1500)
 
     private let owner: String
     private let isAlone: Bool
@@ -41,7 +42,7 @@ package final class StrayProcesses: Sendable {
         self.owner = owner
         self.isAlone = isAlone
         _ = clinux_become_subreaper()
-        // Agents need not read what they are told.
+        // What is written to an agent that does not read is an error of that write, see ``AgentProcess/write(_:)``.
         signal(SIGPIPE, SIG_IGN)
     }
 
@@ -86,7 +87,7 @@ package final class StrayProcesses: Sendable {
     }
 
     /// Returns when no stray is left: asks them to end, and kills them at `deadline`. Gives up on those of another user,
-    /// and on all of them some time after the first kill: before whoever stops the sandbox loses patience.
+    /// and on all of them some time after the first kill.
     package func end(by deadline: ContinuousClock.Instant) async {
         var strays = sweep()
         for stray in strays { kill(stray, SIGTERM) }

@@ -34,7 +34,7 @@ actor DockerFirewall {
     private var lastFailure: ContinuousClock.Instant?
     /// Sandboxes do not wait for another attempt each time that one starts.
     private static let pause = Duration.seconds(60)
-    /// For others who change rules, in seconds.
+    /// How long iptables waits for its lock, in seconds.
     private static let waiting = ["-w", "10"]
     /// How long one program may take, with that.
     private static let patience = Duration.seconds(20)
@@ -64,8 +64,7 @@ actor DockerFirewall {
         lastFailure = nil
     }
 
-    /// Says once that the rules are not set.
-    func note(_ isClosed: Bool) {
+    private func note(_ isClosed: Bool) {
         isSet = isClosed
         lastFailure = isClosed ? nil : .now
         defer { isOpen = !isClosed }
@@ -105,13 +104,17 @@ actor DockerFirewall {
     /// Adds the rules that are missing; false when one cannot be added. Throws only when cancelled.
     static func close(_ prefix: [String] = [], isPodman: Bool) async throws -> Bool {
         for (program, table, chain, rule) in rules(isPodman: isPodman) {
-            func run(_ verb: String) async throws -> Bool {
+            func run(_ verb: String) async throws -> Int? {
                 let command = prefix + [program] + Self.waiting + ["-t", table, verb, chain] + rule
-                return try await LocalCommand.output(command[0], Array(command.dropFirst()), within: Self.patience)
-                    != nil
+                let arguments = Array(command.dropFirst())
+                return try await LocalCommand.result(of: command[0], arguments, within: Self.patience)?.exitCode
             }
-            if try await run("-C") { continue }
-            guard try await run("-I") else { return false }
+            switch try await run("-C") {
+            case 0: continue
+            case 1: guard try await run("-I") == 0 else { return false }
+            // It may be there or not.
+            default: return false
+            }
         }
         return true
     }

@@ -19,6 +19,7 @@ extension DockerSandboxProvider: SandboxEngine {
     /// A machine that has started again has lost the rules, and keeps the networks.
     private func renewFirewall() async {
         guard let server = try? server.knownID(files) else { return }
+        // If that fails, the next sandbox that starts sets them.
         await firewall.forget()
         // An engine that has just come may be too busy to tell.
         for _ in 0..<5 {
@@ -29,7 +30,6 @@ extension DockerSandboxProvider: SandboxEngine {
             }
             guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
         }
-        await firewall.note(false)
     }
 
     package func removeLeftovers(_ owners: SandboxOwners) async throws {

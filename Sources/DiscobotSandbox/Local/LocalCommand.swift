@@ -20,6 +20,14 @@ enum LocalCommand {
     /// sockets has seen to that.
     private static let ignoreBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 
+    struct Result: Sendable {
+        /// Nil when a signal has ended it.
+        let exitCode: Int?
+        let text: String
+
+        var isSuccess: Bool { exitCode == 0 }
+    }
+
     static func succeeds(_ name: String, _ arguments: String...) async throws -> Bool {
         try await output(name, arguments) != nil
     }
@@ -34,7 +42,7 @@ enum LocalCommand {
         return result.text
     }
 
-    /// What it prints, and whether it succeeds; nil when it is not there or not done within `limit`.
+    /// What it prints, and how it ends; nil when it is not there or not done within `limit`.
     ///
     /// - Parameters:
     ///   - names: the server's own variables that it gets; usually none, as there are keys among them.
@@ -46,7 +54,7 @@ enum LocalCommand {
         keeping names: [String] = [],
         in path: String = path,
         within limit: Duration = .seconds(600)
-    ) async throws -> (isSuccess: Bool, text: String)? {
+    ) async throws -> Result? {
         guard let program = find(name, in: path) else { return nil }
         Self.ignoreBrokenPipes
         var variables: [Environment.Key: String] = ["PATH": path, "LC_ALL": "C"]
@@ -55,7 +63,7 @@ enum LocalCommand {
             if let value = own[name] { variables[Environment.Key(stringLiteral: name)] = value }
         }
         let environment = Environment.custom(variables)
-        return try await withThrowingTaskGroup(of: (isSuccess: Bool, text: String)?.self) { group in
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask {
                 let result = try await run(
                     .path(FilePath(program)),
@@ -70,7 +78,9 @@ enum LocalCommand {
                     _ = try? await execution.standardInputWriter.write(Array(input.utf8))
                     try await execution.standardInputWriter.finish()
                 }
-                return (result.terminationStatus.isSuccess, result.standardOutput)
+                var exitCode: Int?
+                if case .exited(let code) = result.terminationStatus { exitCode = Int(code) }
+                return Result(exitCode: exitCode, text: result.standardOutput)
             }
             group.addTask {
                 try await Task.sleep(upTo: limit)

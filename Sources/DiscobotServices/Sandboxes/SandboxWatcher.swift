@@ -42,7 +42,14 @@ package struct SandboxWatcher: Service, CustomStringConvertible {
     private func watch(_ provider: any SandboxProvider) async {
         while !Task.isCancelled {
             for await change in provider.changes() {
-                await logged { try await apply(change, of: provider) }
+                await logged {
+                    do {
+                        try await apply(change, of: provider)
+                    } catch let error as SandboxError where error.code == .timedOut {
+                        // Nobody would tell again what a busy engine could not.
+                        try await apply(change, of: provider)
+                    }
+                }
             }
             try? await Task.sleep(for: Self.pause)
         }

@@ -54,7 +54,8 @@ struct ChatCrashTests {
             let broken = try await answer
             try await broken.expectNumbers(1000)
             #expect(broken.types.last == "error")
-            #expect(broken.error?.contains("(the sandbox ") == true, "\(broken.error ?? "")")
+            let end = victim == .launcher ? "has ended without a trace" : "was killed"
+            #expect(broken.error?.contains("(the sandbox \(end)") == true, "\(broken.error ?? "")")
             let next = try await fixture.talk("cat file", in: session)
             #expect(next.text == "kept\n")
             try await fixture.expectHistory(of: session, [first, broken, next])

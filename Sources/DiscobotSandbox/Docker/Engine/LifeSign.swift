@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DiscobotModel
 import Synchronization
 
 /// Tells something that takes long from something that hangs.
@@ -19,7 +20,9 @@ final class LifeSign: Sendable {
     }
 
     private func listen(_ silence: Duration) async throws {
-        while case let end = last.withLock({ $0 }) + silence, end > .now { try await Task.sleep(until: end) }
+        while case let end = last.withLock({ $0 }) + silence, end > .now {
+            try await Task.sleep(upTo: ContinuousClock.now.duration(to: end))
+        }
         throw DockerError(.timedOut, "nothing came for \(silence.components.seconds) s")
     }
 }
