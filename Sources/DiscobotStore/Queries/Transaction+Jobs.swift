@@ -43,7 +43,7 @@ extension Transaction {
             """
             INSERT INTO jobs (id, type, project_id, resource_type, resource_id, payload, status, priority, max_attempts,
                 scheduled_at, created_at, updated_at)
-            VALUES (\(ID<Job>.random()), \(job.kind), \(job.projectID), \(job.resource?.type), \(job.resource?.id),
+            VALUES (\(ID<Job>.ordered()), \(job.kind), \(job.projectID), \(job.resource?.type), \(job.resource?.id),
                 \(job.payload), \(JobStatus.pending), \(job.priority), \(job.maxAttempts), \(now), \(now), \(now))
             """
         )
