@@ -12,12 +12,16 @@ actor DockerFirewall {
 
     /// For all networks of all servers, by the names of their interfaces. What this machine asks of a sandbox is answered.
     /// Podman's name server is on the bridge; it answers. IPv6 needs its own protocol to find neighbours.
+    ///
+    /// With iptables, Podman's netavark stops to keep networks apart whenever a container leaves one of them, until the next
+    /// one starts (seen in 1.4, and in the source of 1.17). Its own rules are in another table, so none gets before this one.
     static func rules(isPodman: Bool) -> [Rule] {
-        let nameServer: [Rule] = [
-            ("iptables", "filter", "INPUT", ["-i", "dsc-+", "-p", "udp", "--dport", "53", "-j", "ACCEPT"])
+        let podman: [Rule] = [
+            ("iptables", "filter", "INPUT", ["-i", "dsc-+", "-p", "udp", "--dport", "53", "-j", "ACCEPT"]),
+            ("iptables", "mangle", "FORWARD", ["-i", "dsc-+", "-o", "dsc-+", "-j", "DROP"]),
         ]
         return [("iptables", "filter", "INPUT", ["-i", "dsc-+", "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"])]
-            + (isPodman ? nameServer : [])
+            + (isPodman ? podman : [])
             + [
                 ("iptables", "raw", "PREROUTING", ["-i", "dsc-+", "-d", "169.254.0.0/16", "-j", "DROP"]),
                 ("ip6tables", "filter", "INPUT", ["-i", "dsc-+", "!", "-p", "ipv6-icmp", "-j", "DROP"]),

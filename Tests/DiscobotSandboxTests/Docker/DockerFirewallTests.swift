@@ -53,10 +53,33 @@ struct DockerFirewallTests {
             // What this machine asks is answered.
             _ = try await fixture.output(of: GitPort.serve, in: id)
             try await engine.onHost(GitPort.waitUntilOpen(at: address))
-            let rules = try await engine.onHost("iptables -S INPUT; iptables -t raw -S PREROUTING; ip6tables -S INPUT")
+            let rules = try await engine.onHost(
+                "iptables -S INPUT; iptables -t raw -S PREROUTING; ip6tables -S INPUT; iptables -t mangle -S FORWARD"
+            ).replacing("-i dsc-+ -o dsc-+", with: "-i dsc-+")
             let expected = DockerFirewall.rules(isPodman: kind == .podman).count
             #expect(rules.components(separatedBy: "dsc-+").count - 1 == expected)
             #expect(rules.contains("--dport 53 ") == (kind == .podman))
+        }
+    }
+
+    @Test func `sandboxes of Podman stay apart when another one stops`() async throws {
+        let engine = try await DockerEngine.start(.podman)
+        defer { engine.end() }
+        try await DockerFixture.with(engine: engine) { fixture in
+            let server = try await fixture.run(network: .internet)
+            let other = try await fixture.run(network: .internet)
+            let address = try await fixture.inspect(server, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+            _ = try await fixture.output(of: GitPort.serve, in: server)
+            try await engine.onHost(GitPort.waitUntilOpen(at: address))
+            #expect(try await fixture.output(of: GitPort.state(at: address), in: other) == "closed")
+            try await fixture.provider.stop(try await fixture.run(network: .internet))
+            // Without the rules it is open now.
+            _ = try await fixture.output(of: GitPort.waitUntilOpen(at: address), in: other)
+            let prefix = ["nsenter", "--net=\(try await engine.networkNamespace())"]
+            #expect(try await DockerFirewall.close(prefix, isPodman: true))
+            #expect(try await fixture.output(of: GitPort.state(at: address), in: other) == "closed")
+            try await fixture.provider.stop(try await fixture.run(network: .internet))
+            #expect(try await fixture.output(of: GitPort.state(at: address), in: other) == "closed")
         }
     }
 
