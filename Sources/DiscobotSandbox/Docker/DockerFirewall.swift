@@ -76,7 +76,8 @@ actor DockerFirewall {
         logger.warning(
             """
             sandboxes with a network reach services of this machine that listen on all addresses and the metadata of its \
-            cloud, unless somebody has closed them: the rules of the firewall could not be set; the README has them
+            cloud, and with Podman each other while others stop, unless somebody has closed them: the rules of the \
+            firewall could not be set; the README has them
             """
         )
     }
@@ -135,7 +136,8 @@ extension DockerSandboxProvider {
         return ProviderState.Problem(
             reason:
                 "unless somebody has closed them, sandboxes with the network internet can reach services of this machine "
-                + "that listen on all addresses: the server cannot set the rules of its firewall",
+                + "that listen on all addresses" + (engine.isPodman ? ", and each other while others stop" : "")
+                + ": the server cannot set the rules of its firewall",
             remedy: "Set those of the README (What docker isolates) after each start of the machine."
         )
     }
