@@ -106,7 +106,7 @@ package struct WorkingDirectory: Sendable {
         if (user, wanted) != (own.st_uid, own.st_gid) { file.setOwner(user: user, group: wanted) }
     }
 
-    /// Removes what somebody who was killed while he wrote has left there; nobody writes for an hour.
+    /// Removes what a process that was killed while it wrote has left there; none writes for an hour.
     private static func removeAbandoned(in staging: Descriptor) {
         let prefix = stagingPrefix.utf8.map { CChar(bitPattern: $0) }
         for name in (try? staging.names { $0.starts(with: prefix) }) ?? [] {

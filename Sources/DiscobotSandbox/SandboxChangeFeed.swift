@@ -19,8 +19,8 @@ package final class SandboxChangeFeed: Sendable {
         for reader in readers.withLock({ Array($0.all.values) }) { reader.add(id) }
     }
 
-    /// The sandboxes that `known` names, then those that change. A state that `look` cannot tell is
-    /// asked for again.
+    /// The sandboxes that `known` names, then those that change. A state that `look` cannot tell is asked
+    /// for again, unless there is no engine.
     package func changes(
         known: @escaping @Sendable () async -> [ID<Session>],
         look: @escaping @Sendable (ID<Session>) async throws -> Sandbox?
@@ -107,8 +107,8 @@ private final class SandboxChangeReader: Sendable {
         return nil
     }
 
-    /// Nil when it cannot be told, as without an engine. Whatever else it is may pass: it has
-    /// its turn again, behind the others.
+    /// Nil when it cannot be told, as without an engine. Whatever else it is may pass: it has its
+    /// turn again, behind the others.
     private func sandbox(of id: ID<Session>) async -> Sandbox?? {
         do {
             return try await look(id)

@@ -13,8 +13,8 @@ actor DockerFirewall {
     /// For all networks of all servers, by the names of their interfaces. What this machine asks of a sandbox is answered.
     /// Podman's name server is on the bridge; it answers. IPv6 needs its own protocol to find neighbours.
     ///
-    /// With iptables, Podman's netavark stops to keep networks apart whenever a container leaves one of them, until the next
-    /// one starts (seen in 1.4, and in the source of 1.17). Its own rules are in another table, so none gets before this one.
+    /// With iptables, Podman's netavark no longer keeps networks apart once a container has left one of them, until the next
+    /// one starts (seen in 1.4, and in the source of 1.17). Its rules are in another table, so none gets before this one.
     static func rules(isPodman: Bool) -> [Rule] {
         let podman: [Rule] = [
             ("iptables", "filter", "INPUT", ["-i", "dsc-+", "-p", "udp", "--dport", "53", "-j", "ACCEPT"]),
@@ -50,7 +50,7 @@ actor DockerFirewall {
         self.logger = logger
     }
 
-    /// Sets the rules if the interface is this machine's. It costs something once, until `renew`; where it fails, as for
+    /// Sets the rules if the interface is this machine's. It costs something once, until `forget`; where it fails, as for
     /// want of rights, the log says so.
     func close(to interface: String, isPodman: Bool) async {
         guard !isSet, lastFailure.map({ $0 + Self.pause < .now }) ?? true, Self.isOurs(interface: interface, prefix)
@@ -80,12 +80,6 @@ actor DockerFirewall {
             firewall could not be set; the README has them
             """
         )
-    }
-
-    /// Sets the rules again, for networks that are there already.
-    func renew(_ interfaces: [String], isPodman: Bool) async {
-        forget()
-        for interface in interfaces { await close(to: interface, isPodman: isPodman) }
     }
 
     private static func isOurs(interface: String, _ prefix: [String]) -> Bool {

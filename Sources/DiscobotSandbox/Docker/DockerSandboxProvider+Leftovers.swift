@@ -26,7 +26,10 @@ extension DockerSandboxProvider: SandboxEngine {
             if let networks = try? await client.networks(labels: [DockerLabel.of(server)]),
                 let engine = try? await client.info()
             {
-                return await firewall.renew(networks.map { DockerName.bridge($0.name) }, isPodman: engine.isPodman)
+                for network in networks {
+                    await firewall.close(to: DockerName.bridge(network.name), isPodman: engine.isPodman)
+                }
+                return
             }
             guard (try? await Task.sleep(for: .seconds(1))) != nil else { return }
         }

@@ -65,9 +65,9 @@ struct ClaudeCodeChatTests {
             async let answer = fixture.talk(text, in: session, mode: "ask", progress: asked)
             await asked.reach(1)
             var question = try await fixture.client.get("\(path)/question").json
-            while question["question"].isNull {
-                try await Task.sleep(for: .milliseconds(10))
+            try await eventually {
                 question = try await fixture.client.get("\(path)/question").json
+                return !question["question"].isNull
             }
             #expect(question["question"]["questions"][0]["question"].string == "Allow Bash?")
             // The question outlives the server.
